@@ -1,0 +1,37 @@
+# The two commands: `make run` and `make test`. Everything else serves them.
+PYTHON ?= python3.11
+VENV := .venv
+STAMP := $(VENV)/.installed
+BIN := $(VENV)/bin
+LANDING ?= landing
+WAREHOUSE ?= warehouse
+
+.PHONY: help run test lint lock clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(STAMP): requirements/bootstrap.txt requirements/locked.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=<its path>"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements/locked.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company when the landing folder is empty)
+	$(BIN)/csw nightly --sample-if-empty --landing $(LANDING) --warehouse $(WAREHOUSE)
+
+test: $(STAMP) lint  ## everything that CI runs
+	$(BIN)/pytest
+
+lint: $(STAMP)  ## ruff and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 2 models
+
+lock: $(STAMP)  ## resolve the requirements anew (hashes, no hosts)
+	$(BIN)/uv lock --quiet && $(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --no-header > requirements/locked.txt; rm -f uv.lock
+
+clean:  ## remove the virtual environment and everything built
+	rm -rf $(VENV) target logs warehouse
