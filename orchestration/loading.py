@@ -1,0 +1,759 @@
+"""Load the landing folder into schema `raw` of the build file: each file once, each row loaded or quarantined.
+
+Files that DuckDB reads without a fault go in by one INSERT a batch. A file in which anything is wrong is read again
+record by record, so that the rows at fault are quarantined with their physical line and text, and the rest is
+loaded. The rows of a batch and their entries in `ops.load_log` are one transaction: a load that is killed leaves
+whole files only, and the next load goes on with the others.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from orchestration.contract import DELETED, TABLES, Table
+from orchestration.conversion import Projection, Source, explain, is_nested, projection
+from orchestration.reading import (
+    FileRefused,
+    Header,
+    JsonLines,
+    LandedFile,
+    Notice,
+    Problem,
+    Record,
+    check_bytes,
+    csv_header,
+    csv_records,
+    discover,
+    landed_file,
+    match_header,
+)
+
+# A batch is one INSERT: large enough that a year of daily files is a few of them, small enough to bound the memory.
+BATCH_BYTES = 128 * 2**20
+BATCH_FILES = 400
+CHUNK_ROWS = 50_000
+# How many refused rows of a table the report itself shows; all of them are in ops.quarantine.
+SHOWN_ROWS = 20
+_PROGRESS_SECONDS = 2.0
+# A column name that no delivery has.
+_FILE = "_csw_landing_file"
+
+_OPS_TABLES = """
+CREATE SCHEMA IF NOT EXISTS raw;
+CREATE SCHEMA IF NOT EXISTS ops;
+CREATE TABLE IF NOT EXISTS ops.load_log (
+    load_id BIGINT, run_id VARCHAR, table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT,
+    file_format VARCHAR, header VARCHAR[], delivered_rows BIGINT, loaded_rows BIGINT, quarantined_rows BIGINT,
+    loaded_at TIMESTAMP, extra_columns VARCHAR[], status VARCHAR);
+CREATE TABLE IF NOT EXISTS ops.quarantine (
+    quarantine_id VARCHAR, load_id BIGINT, table_name VARCHAR, path VARCHAR, line BIGINT, column_name VARCHAR,
+    value VARCHAR, reason VARCHAR, remedy VARCHAR, raw_line VARCHAR, row_hash VARCHAR, quarantined_at TIMESTAMP,
+    status VARCHAR);
+CREATE TABLE IF NOT EXISTS ops.refused_files (
+    table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT, line BIGINT, column_name VARCHAR,
+    value VARCHAR, reason VARCHAR, remedy VARCHAR, first_run_id VARCHAR, first_refused_at TIMESTAMP,
+    last_run_id VARCHAR, last_refused_at TIMESTAMP, status VARCHAR);
+"""
+_QUARANTINE_COLUMNS = pa.schema(
+    [
+        ("quarantine_id", pa.string()),
+        ("load_id", pa.int64()),
+        ("table_name", pa.string()),
+        ("path", pa.string()),
+        ("line", pa.int64()),
+        ("column_name", pa.string()),
+        ("value", pa.string()),
+        ("reason", pa.string()),
+        ("remedy", pa.string()),
+        ("raw_line", pa.string()),
+        ("row_hash", pa.string()),
+    ]
+)
+
+
+class Refusal(NamedTuple):
+    """A file or a row that was not loaded. `line` is the physical line (in Parquet the row), counted from 1."""
+
+    table: str
+    path: str
+    line: int | None
+    column: str | None
+    value: str | None
+    reason: str
+    remedy: str
+
+    def message(self) -> str:
+        """One line for people: where, what, why, and what to do."""
+        where = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{where}: {self.reason}; {self.remedy}"
+
+
+@dataclass
+class TableLoad:
+    """What one load did for one table. Rows are those of new files; `last_loaded_at` is of all loads (UTC)."""
+
+    table: str
+    files_new: int = 0
+    files_known: int = 0
+    files_refused: int = 0
+    rows_delivered: int = 0
+    rows_loaded: int = 0
+    rows_quarantined: int = 0
+    last_loaded_at: datetime | None = None
+    extra_columns: set[str] = field(default_factory=set)
+
+
+@dataclass
+class LoadReport:
+    """What a load did. `refused_rows` shows the first rows of each table; `notices` are files of no raw table."""
+
+    tables: dict[str, TableLoad]
+    refused_files: list[Refusal] = field(default_factory=list)
+    refused_rows: list[Refusal] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def total(self, figure: str) -> int:
+        """The sum of a figure of TableLoad, such as 'rows_loaded', over all tables."""
+        return sum(getattr(load, figure) for load in self.tables.values())
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A new file that can be read: its header, the type of each of its columns, and its number in the load log."""
+
+    file: LandedFile
+    header: Header | None
+    types: tuple[str, ...]
+    load_id: int
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What files must share to be read by one INSERT."""
+        names = self.header.names if self.header else ()
+        return (self.file.format, names, self.types, tuple(name for name, _ in self.file.partition))
+
+
+@dataclass
+class _Outcome:
+    """What came of one file: rows, the columns it named, and the first of its refused rows."""
+
+    header: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    delivered: int = 0
+    quarantined: int = 0
+    shown: list[Refusal] = field(default_factory=list)
+
+
+def create_landing_schema(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the schemas `raw` and `ops` and their tables where they don't exist.
+
+    A raw table has the contract's columns, then `_deleted BOOLEAN` and `_load_id BIGINT`, without constraints: loads
+    are at least once, so uniqueness is a matter of staging.
+    """
+    con.execute(_OPS_TABLES)
+    for table in TABLES.values():
+        columns = ", ".join(f"{column.name} {column.type}" for column in (*table.columns, DELETED))
+        con.execute(f"CREATE TABLE IF NOT EXISTS raw.{table.name} ({columns}, _load_id BIGINT)")
+
+
+def load_landing(
+    con: duckdb.DuckDBPyConnection,
+    landing: Path,
+    *,
+    run_id: str,
+    loaded_at: datetime,
+    progress: Callable[[str], None],
+) -> LoadReport:
+    """Load every new file of the landing folder into its raw table.
+
+    `con` is the build file, with no transaction open; `loaded_at` is UTC without a zone and becomes the `_loaded_at`
+    of rows that bring none; `progress` receives a line now and then. A file is new unless the same bytes were loaded
+    into the same table before. Files and rows that can't be loaded are in the report, and in `ops.refused_files` and
+    `ops.quarantine`; they stop nothing else. A refused file is tried again by the next load.
+
+    Raises NotADirectoryError when `landing` is not a folder, and duckdb.Error when the warehouse itself fails (disk
+    full, file locked): everything committed until then stays whole.
+    """
+    create_landing_schema(con)
+    found, notices = discover(landing.absolute())
+    load = _Load(con, landing.absolute(), run_id, loaded_at, progress)
+    load.report.notices += notices
+    for name, files in found.items():
+        if files:
+            load.table(TABLES[name], files)
+    load.close_refusals()
+    last = con.execute("SELECT table_name, max(loaded_at) FROM ops.load_log WHERE status = 'loaded' GROUP BY 1")
+    for name, moment in last.fetchall():
+        if name in load.report.tables:
+            load.report.tables[name].last_loaded_at = moment
+    return load.report
+
+
+class _Load:
+    """One run of the loader: the connection, what was loaded before, and the report under way."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        landing: Path,
+        run_id: str,
+        loaded_at: datetime,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.con = con
+        self.landing = landing
+        self.run_id = run_id
+        self.loaded_at = loaded_at
+        self.progress = progress
+        self.report = LoadReport({name: TableLoad(name) for name in TABLES})
+        log = con.execute("SELECT table_name, content_hash, path, status, load_id FROM ops.load_log").fetchall()
+        self.loaded = {(table, content) for table, content, _, status, _ in log if status == "loaded"}
+        self.logged = {(table, content, path) for table, content, path, _, _ in log}
+        self.next_load_id = max((load_id for *_, load_id in log), default=0) + 1
+        self._told = time.monotonic()
+
+    # ------------------------------------------------------------------------------------------------------- planning
+
+    def table(self, table: Table, candidates: Sequence[tuple[Path, str]]) -> None:
+        """Load the new files of one table."""
+        tally = self.report.tables[table.name]
+        new: dict[str, LandedFile] = {}
+        copies: list[LandedFile] = []
+        for path, file_format in candidates:
+            try:
+                file = landed_file(table, path, file_format, self.landing)
+            except OSError as error:
+                relative = path.relative_to(self.landing).as_posix()
+                self._refuse(table, relative, None, FileRefused(_unreadable(error)))
+                continue
+            if (table.name, file.content_hash) in self.loaded or file.content_hash in new:
+                copies.append(file)
+            else:
+                new[file.content_hash] = file
+        if new:
+            self._load_all(table, list(new.values()))
+        for file in copies:
+            if (table.name, file.content_hash) in self.loaded:
+                self._log_known(file)
+            else:
+                self._load_all(table, [file])
+        if tally.files_new or tally.files_refused:
+            self.progress(
+                f"{table.name}: {tally.files_new} new files, {tally.files_known} known, {tally.files_refused} refused; "
+                f"{tally.rows_loaded:,} rows loaded, {tally.rows_quarantined:,} quarantined"
+            )
+
+    def _load_all(self, table: Table, files: Sequence[LandedFile]) -> None:
+        planned = []
+        for file in files:
+            with self._refusing(file):
+                planned.append(self._plan(file))
+        planned.sort(key=lambda plan: (str(plan.shape), plan.load_id))
+        for _, alike in groupby(planned, key=lambda plan: plan.shape):
+            for batch in _batches(list(alike)):
+                self._tell(f"{table.name}: reading {len(batch)} files, {_megabytes(batch)} MB")
+                self._load_batch(table, batch)
+
+    def _plan(self, file: LandedFile) -> _Planned:
+        check_bytes(file)
+        header: Header | None = None
+        types: tuple[str, ...] = ()
+        if file.format == "parquet":
+            header, types = self._parquet_header(file)
+        elif file.format != "jsonl":
+            header = csv_header(file)
+        return _Planned(file, header, types, self._new_load_id())
+
+    def _parquet_header(self, file: LandedFile) -> tuple[Header, tuple[str, ...]]:
+        try:
+            described = self.con.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?, binary_as_string = true, hive_partitioning = false)",
+                [[_glob_safe(file.path)]],
+            ).fetchall()
+        except duckdb.Error as error:
+            raise FileRefused(_unreadable_parquet(error)) from error
+        header = match_header(file, [row[0] for row in described], line=None)
+        types = tuple(row[1] for row in described)
+        for column, position in header.positions.items():
+            if is_nested(types[position]):
+                problem = Problem(
+                    f"column {column} is nested ({types[position][:80]})", "deliver one plain value a column", column
+                )
+                raise FileRefused(problem)
+        return header, types
+
+    # -------------------------------------------------------------------------------------------------------- batches
+
+    def _load_batch(self, table: Table, batch: Sequence[_Planned]) -> None:
+        """Load files of one shape: all by one INSERT if nothing is wrong with them, those at fault by themselves."""
+        suspects = list(batch)
+        if batch[0].header is not None and batch[0].header.is_plain:
+            try:
+                suspects = self._insert_batch(table, batch)
+            except duckdb.Error as error:
+                if not self._is_fault_of_files(batch, error):
+                    raise
+                # DuckDB doesn't reliably say in which file.
+                if len(batch) > 1:
+                    middle = len(batch) // 2
+                    self._load_batch(table, batch[:middle])
+                    self._load_batch(table, batch[middle:])
+                    return
+            else:
+                clean = [plan for plan in batch if plan not in suspects]
+                if suspects and clean:
+                    self._load_batch(table, clean)
+        for plan in suspects:
+            with self._refusing(plan.file):
+                self._load_carefully(table, plan)
+
+    def _insert_batch(self, table: Table, batch: Sequence[_Planned]) -> list[_Planned]:
+        """Insert the rows of all files, if every row fits. Otherwise nothing is inserted; returns the files at fault.
+
+        The number of a row's load is negated when the row does not fit, so one scan both loads and judges.
+        """
+        relation, sources = _relation(batch[0])
+        sources |= _partition_sources(batch[0], "landing_batch")
+        conversion = projection(table, sources, self.loaded_at, also=["landing_batch.load_id AS load_id"])
+        first = min(plan.load_id for plan in batch)
+        self.con.register("landing_batch", _describe(batch))
+        with self._transaction() as transaction:
+            self.con.execute(
+                f"INSERT INTO raw.{table.name} "
+                f"SELECT {conversion.values}, CASE WHEN {conversion.is_bad} THEN -load_id ELSE load_id END "
+                f"FROM (SELECT {conversion.inner} FROM {relation} AS delivered "
+                f"JOIN landing_batch ON landing_batch.file = delivered.{_FILE})",
+                {"files": [_glob_safe(plan.file.path) for plan in batch]},
+            )
+            counted = f"SELECT _load_id, count(*) FROM raw.{table.name} WHERE _load_id"
+            rows = dict(self.con.execute(f"{counted} >= {first} GROUP BY 1").fetchall())
+            bad = {-load_id for load_id, _ in self.con.execute(f"{counted} < 0 GROUP BY 1").fetchall()}
+            suspects = [plan for plan in batch if plan.load_id in bad or not plan.file.is_unchanged()]
+            outcomes = [
+                (plan, _Outcome(plan.header.names, plan.header.extra, rows.get(plan.load_id, 0))) for plan in batch
+            ]
+            if suspects:
+                transaction.undo()
+            else:
+                self._log_loaded(outcomes)
+        if not suspects:
+            self._count_loaded(outcomes)
+        return suspects
+
+    def _is_fault_of_files(self, batch: Sequence[_Planned], error: duckdb.Error) -> bool:
+        """Whether an INSERT failed because of what it read, and not because of the warehouse it writes."""
+        if not all(plan.file.is_unchanged() for plan in batch):
+            return True
+        if batch[0].file.format != "parquet":
+            return isinstance(error, duckdb.InvalidInputException)
+        try:
+            relation, _ = _relation(batch[0])
+            files = [_glob_safe(plan.file.path) for plan in batch]
+            self.con.execute(f"SELECT bit_xor(hash(delivered)) FROM {relation} AS delivered", {"files": files})
+        except duckdb.Error:
+            return True
+        return False
+
+    # --------------------------------------------------------------------------------------------------- careful load
+
+    def _load_carefully(self, table: Table, plan: _Planned) -> None:
+        """Load one file by itself, its rows at fault into the quarantine. Raises FileRefused."""
+        load = {"parquet": self._load_parquet, "jsonl": self._load_jsonl}.get(plan.file.format, self._load_csv)
+        with self._transaction():
+            outcome = load(table, plan)
+            if not plan.file.is_unchanged():
+                raise FileRefused(
+                    Problem("the file changed while it was read", "write it under another name, then rename it")
+                )
+            self._log_loaded([(plan, outcome)])
+        self._count_loaded([(plan, outcome)])
+
+    def _load_csv(self, table: Table, plan: _Planned) -> _Outcome:
+        outcome = _Outcome(plan.header.names, plan.header.extra)
+        self._load_records(table, plan, plan.header.positions, csv_records(plan.file, plan.header), outcome)
+        return outcome
+
+    def _load_jsonl(self, table: Table, plan: _Planned) -> _Outcome:
+        lines = JsonLines(plan.file)
+        outcome = _Outcome()
+        positions = {name: position for position, name in enumerate(lines.columns)}
+        self._load_records(table, plan, positions, lines, outcome)
+        outcome.header, outcome.extra = lines.header, lines.extra
+        return outcome
+
+    def _load_records(
+        self, table: Table, plan: _Planned, positions: Mapping[str, int], records: Iterable[Record], outcome: _Outcome
+    ) -> None:
+        """Convert and insert records chunk by chunk; those that don't fit go into the quarantine.
+
+        `positions` tells which field of a record is which column.
+        """
+        sources = {name: Source(f"delivered.c{position}", "VARCHAR") for name, position in positions.items()}
+        sources = _partition_sources(plan, "delivered") | sources
+        conversion = projection(table, sources, self.loaded_at, also=["delivered.landing_row AS landing_row"])
+        relation = f"(SELECT {conversion.inner} FROM landing_rows AS delivered)"
+        stream = iter(records)
+        while chunk := list(islice(stream, CHUNK_ROWS)):
+            whole = [record for record in chunk if record.problem is None]
+            refused = [(record.line, record.raw, [record.problem]) for record in chunk if record.problem is not None]
+            self.con.register("landing_rows", _arrow_rows(whole, positions.values(), plan.file))
+            self._insert_good(table, conversion, plan.load_id, relation, {})
+            for row, _, problems in _bad_rows(self.con, conversion, relation, {}, "NULL"):
+                refused.append((whole[row].line, whole[row].raw, problems))
+            self._quarantine(plan, sorted(refused, key=lambda entry: entry[0]), outcome)
+            outcome.delivered += len(chunk)
+            self._tell(f"{plan.file.relative}: {outcome.delivered:,} rows read one by one")
+
+    def _load_parquet(self, table: Table, plan: _Planned) -> _Outcome:
+        outcome = _Outcome(plan.header.names, plan.header.extra)
+        relation, sources = _relation(plan)
+        self.con.register("landing_batch", _describe([plan]))
+        row = ", ".join(f"{_literal(name)}: CAST(delivered.{_quoted(name)} AS VARCHAR)" for name in plan.header.names)
+        also = ["delivered.file_row_number AS landing_row", f"CAST(to_json({{{row}}}) AS VARCHAR) AS landing_text"]
+        constants = {name: Source(_literal(value), "VARCHAR") for name, value in plan.file.partition}
+        conversion = projection(table, constants | sources, self.loaded_at, also=also)
+        relation = f"(SELECT {conversion.inner} FROM {relation} AS delivered)"
+        files = {"files": [_glob_safe(plan.file.path)]}
+        try:
+            self._insert_good(table, conversion, plan.load_id, relation, files)
+            # Another cursor, so that rows stream from it while this one writes. The file is all it needs to see.
+            bad = _bad_rows(self.con.cursor(), conversion, relation, files, "landing_text")
+            while chunk := list(islice(bad, CHUNK_ROWS)):
+                self._quarantine(plan, [(row + 1, raw, problems) for row, raw, problems in chunk], outcome)
+            delivered = self.con.execute("SELECT sum(num_rows) FROM parquet_file_metadata($files)", files)
+            outcome.delivered = int(delivered.fetchone()[0])
+        except duckdb.Error as error:
+            if not self._is_fault_of_files([plan], error):
+                raise
+            raise FileRefused(_unreadable_parquet(error)) from error
+        return outcome
+
+    def _insert_good(
+        self, table: Table, conversion: Projection, load_id: int, relation: str, parameters: Mapping[str, object]
+    ) -> None:
+        self.con.execute(
+            f"INSERT INTO raw.{table.name} SELECT {conversion.values}, {load_id} FROM {relation} "
+            f"WHERE NOT ({conversion.is_bad})",
+            parameters,
+        )
+
+    # ------------------------------------------------------------------------------------------------------ the books
+
+    def _quarantine(
+        self, plan: _Planned, rows: Sequence[tuple[int, str, Sequence[Problem]]], outcome: _Outcome
+    ) -> None:
+        """Keep refused rows, given as (line, raw text, problems)."""
+        if not rows:
+            return
+        file = plan.file
+        columns: dict[str, list[object]] = {name: [] for name in _QUARANTINE_COLUMNS.names}
+        for line, raw, problems in rows:
+            first = problems[0]
+            refusal = Refusal(
+                table=file.table.name,
+                path=file.relative,
+                line=line,
+                column=first.column,
+                value=first.value,
+                reason="; ".join(problem.reason for problem in problems),
+                remedy="; ".join(dict.fromkeys(problem.remedy for problem in problems)),
+            )
+            entry = {
+                # The same row of the same delivery has the same id in every warehouse.
+                "quarantine_id": _sha256(f"{file.table.name}\n{file.content_hash}\n{line}"),
+                "load_id": plan.load_id,
+                "table_name": refusal.table,
+                "path": refusal.path,
+                "line": line,
+                "column_name": refusal.column,
+                "value": refusal.value,
+                "reason": refusal.reason,
+                "remedy": refusal.remedy,
+                "raw_line": raw,
+                "row_hash": _sha256(raw),
+            }
+            for name, value in entry.items():
+                columns[name].append(value)
+            if len(outcome.shown) < SHOWN_ROWS:
+                outcome.shown.append(refusal)
+        outcome.quarantined += len(rows)
+        self.con.register("landing_quarantine", pa.table(columns, schema=_QUARANTINE_COLUMNS))
+        self.con.execute(
+            "INSERT INTO ops.quarantine SELECT *, CAST(? AS TIMESTAMP), 'open' FROM landing_quarantine",
+            [self.loaded_at],
+        )
+
+    def _log_loaded(self, outcomes: Sequence[tuple[_Planned, _Outcome]]) -> None:
+        """Enter loaded files in the load log, in the transaction of their rows.
+
+        Raises RuntimeError when a row was lost or made up, which undoes the transaction.
+        """
+        table = outcomes[0][0].file.table
+        first = min(plan.load_id for plan, _ in outcomes)
+        counted = f"SELECT _load_id, count(*) FROM raw.{table.name} WHERE _load_id >= {first} GROUP BY 1"
+        loaded = dict(self.con.execute(counted).fetchall())
+        for plan, outcome in outcomes:
+            rows = loaded.get(plan.load_id, 0)
+            if rows + outcome.quarantined != outcome.delivered:
+                raise RuntimeError(
+                    f"{plan.file.relative}: {outcome.delivered} rows delivered, but {rows} loaded and "
+                    f"{outcome.quarantined} quarantined"
+                )
+            self._log(plan.file, plan.load_id, outcome, "loaded")
+
+    def _log(self, file: LandedFile, load_id: int, outcome: _Outcome, status: str) -> None:
+        self.con.execute(
+            "INSERT INTO ops.load_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                load_id,
+                self.run_id,
+                file.table.name,
+                file.relative,
+                file.content_hash,
+                file.bytes,
+                file.format,
+                list(outcome.header),
+                outcome.delivered,
+                outcome.delivered - outcome.quarantined,
+                outcome.quarantined,
+                self.loaded_at,
+                list(outcome.extra),
+                status,
+            ],
+        )
+
+    def _log_known(self, file: LandedFile) -> None:
+        """Count a file that was loaded before; a new path for the same content is logged once, without rows."""
+        self.report.tables[file.table.name].files_known += 1
+        entry = (file.table.name, file.content_hash, file.relative)
+        if entry not in self.logged:
+            self._log(file, self._new_load_id(), _Outcome(), "known")
+            self.logged.add(entry)
+
+    def _count_loaded(self, outcomes: Sequence[tuple[_Planned, _Outcome]]) -> None:
+        """Take committed files into the report."""
+        for plan, outcome in outcomes:
+            file = plan.file
+            tally = self.report.tables[file.table.name]
+            tally.files_new += 1
+            tally.rows_delivered += outcome.delivered
+            tally.rows_loaded += outcome.delivered - outcome.quarantined
+            tally.rows_quarantined += outcome.quarantined
+            tally.extra_columns.update(outcome.extra)
+            shown = sum(refusal.table == file.table.name for refusal in self.report.refused_rows)
+            self.report.refused_rows += outcome.shown[: SHOWN_ROWS - shown]
+            self.loaded.add((file.table.name, file.content_hash))
+            self.logged.add((file.table.name, file.content_hash, file.relative))
+
+    @contextmanager
+    def _refusing(self, file: LandedFile) -> Iterator[None]:
+        """Turn what is wrong with a file into an entry of the report, so that the other files go on."""
+        try:
+            yield
+        except FileRefused as refused:
+            self._refuse(file.table, file.relative, file, refused)
+        except OSError as error:
+            self._refuse(file.table, file.relative, file, FileRefused(_unreadable(error)))
+
+    def _refuse(self, table: Table, relative: str, file: LandedFile | None, refused: FileRefused) -> None:
+        problem = refused.problem
+        self.report.tables[table.name].files_refused += 1
+        self.report.refused_files.append(
+            Refusal(table.name, relative, refused.line, problem.column, problem.value, problem.reason, problem.remedy)
+        )
+        content = file.content_hash if file else None
+        known = self.con.execute(
+            "UPDATE ops.refused_files SET last_run_id = ?, last_refused_at = ? WHERE status = 'open' "
+            "AND table_name = ? AND path = ? AND content_hash IS NOT DISTINCT FROM ? AND reason = ?",
+            [self.run_id, self.loaded_at, table.name, relative, content, problem.reason],
+        ).fetchone()[0]
+        if not known:
+            self.con.execute(
+                "INSERT INTO ops.refused_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')",
+                [
+                    table.name,
+                    relative,
+                    content,
+                    file.bytes if file else None,
+                    refused.line,
+                    problem.column,
+                    problem.value,
+                    problem.reason,
+                    problem.remedy,
+                    self.run_id,
+                    self.loaded_at,
+                    self.run_id,
+                    self.loaded_at,
+                ],
+            )
+
+    def close_refusals(self) -> None:
+        """Close what was refused before and was not refused this time: it was loaded, replaced or taken away."""
+        self.con.execute(
+            "UPDATE ops.refused_files SET status = 'closed' "
+            "WHERE status = 'open' AND (last_run_id <> ? OR last_refused_at <> ?)",
+            [self.run_id, self.loaded_at],
+        )
+
+    # ---------------------------------------------------------------------------------------------------------- means
+
+    def _new_load_id(self) -> int:
+        self.next_load_id += 1
+        return self.next_load_id - 1
+
+    @contextmanager
+    def _transaction(self) -> Iterator["_Transaction"]:
+        transaction = _Transaction()
+        self.con.begin()
+        try:
+            yield transaction
+        except BaseException:
+            self.con.rollback()
+            raise
+        if transaction.is_undone:
+            self.con.rollback()
+        else:
+            self.con.commit()
+
+    def _tell(self, message: str) -> None:
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_SECONDS:
+            self._told = now
+            self.progress(message)
+
+
+@dataclass
+class _Transaction:
+    """Lets the body of a transaction decide that nothing of it shall stay."""
+
+    is_undone: bool = False
+
+    def undo(self) -> None:
+        self.is_undone = True
+
+
+def _batches(planned: Sequence[_Planned]) -> Iterator[list[_Planned]]:
+    """Cut a list of files into batches of bounded bytes and number."""
+    batch: list[_Planned] = []
+    weight = 0
+    for plan in planned:
+        if batch and (weight + plan.file.bytes > BATCH_BYTES or len(batch) >= BATCH_FILES):
+            yield batch
+            batch, weight = [], 0
+        batch.append(plan)
+        weight += plan.file.bytes
+    if batch:
+        yield batch
+
+
+def _relation(plan: _Planned) -> tuple[str, dict[str, Source]]:
+    """The table function that reads files of this shape (parameter `files`), and where it has which column."""
+    header = plan.header
+    if plan.file.format == "parquet":
+        relation = (
+            f"read_parquet($files, binary_as_string = true, hive_partitioning = false, filename = '{_FILE}', "
+            "file_row_number = true)"
+        )
+        sources = {
+            column: Source(f"delivered.{_quoted(header.names[position])}", plan.types[position])
+            for column, position in header.positions.items()
+        }
+        return relation, sources
+    columns = ", ".join(f"c{position}: 'VARCHAR'" for position in range(len(header.names)))
+    compression = "gzip" if plan.file.format == "csv.gz" else "none"
+    relation = (
+        f"read_csv($files, auto_detect = false, columns = {{{columns}}}, header = true, delim = ',', quote = '\"', "
+        f"escape = '\"', nullstr = '', compression = '{compression}', hive_partitioning = false, filename = '{_FILE}')"
+    )
+    return relation, {
+        column: Source(f"delivered.c{position}", "VARCHAR") for column, position in header.positions.items()
+    }
+
+
+def _partition_sources(plan: _Planned, relation: str) -> dict[str, Source]:
+    """Where a relation has the columns that only the folder names give."""
+    own = plan.header.positions if plan.header else {}
+    return {name: Source(f"{relation}.p_{name}", "VARCHAR") for name, _ in plan.file.partition if name not in own}
+
+
+def _describe(batch: Sequence[_Planned]) -> pa.Table:
+    """One row a file: its path, the number of its load, and the columns that its folder names give."""
+    columns = {
+        "file": pa.array([str(plan.file.path) for plan in batch], pa.string()),
+        "load_id": pa.array([plan.load_id for plan in batch], pa.int64()),
+    }
+    for position, (name, _) in enumerate(batch[0].file.partition):
+        columns[f"p_{name}"] = pa.array([plan.file.partition[position][1] for plan in batch], pa.string())
+    return pa.table(columns)
+
+
+def _arrow_rows(records: Sequence[Record], positions: Collection[int], file: LandedFile) -> pa.Table:
+    """The wanted fields of records as columns c<position>, with their number in the chunk as `landing_row`."""
+    columns = {
+        f"c{position}": pa.array([record.fields[position] for record in records], pa.string()) for position in positions
+    }
+    columns["landing_row"] = pa.array(range(len(records)), pa.int64())
+    for name, value in file.partition:
+        columns[f"p_{name}"] = pa.array([value] * len(records), pa.string())
+    return pa.table(columns)
+
+
+def _bad_rows(
+    con: duckdb.DuckDBPyConnection,
+    conversion: Projection,
+    relation: str,
+    parameters: Mapping[str, object],
+    raw: str,
+) -> Iterator[tuple[int, str, list[Problem]]]:
+    """The rows that do not fit: their number, the SQL expression `raw`, and every problem."""
+    found = con.execute(
+        f"SELECT landing_row, {raw}, {conversion.problems}, {conversion.texts} FROM {relation} "
+        f"WHERE {conversion.is_bad} ORDER BY 1",
+        parameters,
+    )
+    while rows := found.fetchmany(CHUNK_ROWS):
+        for number, text, positions, values in rows:
+            problems = [
+                explain(conversion.columns[position], value) for position, value in zip(positions, values, strict=True)
+            ]
+            yield number, text, problems
+
+
+def _unreadable(error: OSError) -> Problem:
+    return Problem(f"the file can't be read: {error.strerror or error}", "make it readable, or take it away")
+
+
+def _unreadable_parquet(error: duckdb.Error) -> Problem:
+    first_line = str(error).splitlines()[0]
+    return Problem(f"the Parquet file can't be read: {first_line[:200]}", "deliver the whole file again")
+
+
+def _glob_safe(path: Path) -> str:
+    """A path as DuckDB takes it: characters that would match other files stand for themselves."""
+    return re.sub(r"([\[*?])", r"[\1]", str(path))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str | None) -> str:
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def _megabytes(batch: Sequence[_Planned]) -> str:
+    return f"{sum(plan.file.bytes for plan in batch) / 2**20:,.1f}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
