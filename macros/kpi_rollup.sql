@@ -1,0 +1,160 @@
+{#- The one way a KPI becomes a table: place component facts in periods and cuts, sum, divide, suppress.
+
+    facts        relation with account_id, and period_type, period_start, cut_date (the day whose owner and bands apply);
+                 with event_date given, only that day: it is placed in every period that contains it
+    sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
+    columns      {published column: expression of sums and statistics}, in the order of the contract
+    value        defaults to numerator / denominator; `hides` makes it NULL where suppressed
+    own_cuts     further columns of the facts that are cuts of this KPI alone
+    actor        column of the facts naming who acted: replaces the owner in the csm cuts -#}
+
+{% macro cut_columns() -%}
+    {{ return(['segment', 'industry', 'country', 'tenure_band', 'lifecycle_stage', 'plan', 'csm', 'team', 'csm_segment']) }}
+{%- endmacro %}
+
+{% macro kpi_rollup(
+    kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, periods=['month', 'quarter', 'ttm'],
+    event_date=none, own_cuts=[], actor=none, suppressed='false', low_confidence='false', hides=false, ci_low='null', ci_high='null', cuts=none
+) -%}
+{%- set cuts = cut_columns() if cuts is none else cuts -%}
+{%- set period_list = "('" ~ periods | join("', '") ~ "')" -%}
+with facts as (
+    select * from {{ facts }}
+),
+
+placed as (
+    select
+        facts.*,
+        {%- if event_date %}
+        periods.period_type,
+        periods.period_start,
+        {%- endif %}
+        {%- for cut in cuts if cut not in ('csm', 'team', 'csm_segment') or not actor %}
+        coalesce(cuts.{{ cut }}, '{{ 'unassigned' if cut in ('csm', 'team') else 'unknown' }}') as cut_{{ cut }},
+        {%- endfor %}
+        {%- if actor %}
+        coalesce(facts.{{ actor }}, 'unassigned') as cut_csm,
+        case when facts.{{ actor }} is null then 'unassigned' else coalesce(actors.team, 'unknown') end as cut_team,
+        {{ dbt.concat(["coalesce(facts." ~ actor ~ ", 'unassigned')", "'/'", "coalesce(cuts.segment, 'unknown')"]) }} as cut_csm_segment,
+        {%- endif %}
+        {%- for cut in own_cuts %}
+        coalesce(facts.{{ cut }}, 'unknown') as cut_{{ cut }},
+        {%- endfor %}
+        1 as n_rows
+    from facts
+    {%- if event_date %}
+    inner join {{ ref('int_periods') }} as periods
+        on
+            facts.{{ event_date }} >= periods.period_start
+            and facts.{{ event_date }} <= periods.closing_date
+            and periods.period_type in {{ period_list }}
+    {%- endif %}
+    left join {{ ref('int_account_cuts') }} as cuts
+        on
+            facts.account_id = cuts.account_id
+            and facts.{{ event_date or 'cut_date' }} >= cuts.valid_from
+            and facts.{{ event_date or 'cut_date' }} < cuts.valid_to
+    {%- if actor %}
+    left join {{ ref('stg_crm__users') }} as actors on facts.{{ actor }} = actors.user_id
+    {%- endif %}
+    {%- if not event_date %}
+    where facts.period_type in {{ period_list }}
+    {%- endif %}
+),
+
+grouped as (
+    select
+        period_type,
+        period_start,
+        case
+            {%- for cut in cuts + own_cuts %}
+            when grouping(cut_{{ cut }}) = 0 then '{{ cut }}'
+            {%- endfor %}
+            else 'all'
+        end as segment_type,
+        case
+            {%- for cut in cuts + own_cuts %}
+            when grouping(cut_{{ cut }}) = 0 then cut_{{ cut }}
+            {%- endfor %}
+            else 'all'
+        end as segment_value,
+        {%- for name, aggregate in (sums.items() | list) + (statistics.items() | list) %}
+        {{ aggregate }} as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from placed
+    group by grouping sets (
+        (period_type, period_start)
+        {%- for cut in cuts + own_cuts %},
+        (period_type, period_start, cut_{{ cut }})
+        {%- endfor %}
+    )
+),
+
+cells as (
+    select * from {{ ref('int_cut_cells') }}
+    where period_type in {{ period_list }} and segment_type in ('{{ (['all'] + cuts) | join("', '") }}')
+),
+
+measured as (
+    select
+        coalesce(cells.period_type, grouped.period_type) as period_type,
+        coalesce(cells.period_start, grouped.period_start) as period_start,
+        coalesce(cells.segment_type, grouped.segment_type) as segment_type,
+        coalesce(cells.segment_value, grouped.segment_value) as segment_value,
+        {%- for name in sums %}
+        coalesce(grouped.{{ name }}, 0) as {{ name }},
+        {%- endfor %}
+        {%- for name in statistics %}
+        grouped.{{ name }},
+        {%- endfor %}
+        1 as n_cells
+    from cells
+    full outer join grouped
+        on
+            cells.period_type = grouped.period_type
+            and cells.period_start = grouped.period_start
+            and cells.segment_type = grouped.segment_type
+            and cells.segment_value = grouped.segment_value
+),
+
+judged as (
+    select
+        measured.*,
+        periods.period_end,
+        periods.is_complete,
+        {{ suppressed }} as is_suppressed
+    from measured
+    inner join {{ ref('int_periods') }} as periods
+        on measured.period_type = periods.period_type and measured.period_start = periods.period_start
+),
+
+final as (
+    select
+        '{{ kpi_id }}' as kpi_id,
+        period_type,
+        period_start,
+        period_end,
+        segment_type,
+        segment_value,
+        cast({{ numerator or value }} as double) as numerator,
+        cast({{ denominator or 'null' }} as double) as denominator,
+        {%- set result = value or ratio('(' ~ numerator ~ ')', '(' ~ denominator ~ ')') %}
+        cast({{ 'case when not is_suppressed then ' ~ result ~ ' end' if hides else result }} as double) as value,
+        cast({{ n }} as bigint) as n,
+        {%- for bound, expression in [('ci_low', ci_low), ('ci_high', ci_high)] %}
+        cast({{ 'case when not is_suppressed then ' ~ expression ~ ' end' if hides else expression }} as double) as {{ bound }},
+        {%- endfor %}
+        is_complete,
+        is_suppressed,
+        {{ low_confidence }} as is_low_confidence
+        {%- for name, expression in columns.items() %},
+        {{ expression }} as {{ name }}
+        {%- endfor %}
+    from judged
+)
+
+select * from final
+{%- endmacro %}
+
+{#- Cuts with fewer than three opening accounts are marked; the value stays (kpi_rules.md, G10). -#}
+{% macro few_accounts(n) -%} segment_type <> 'all' and {{ n }} < 3 {%- endmacro %}

@@ -1,0 +1,19 @@
+{#- Money: carried with ten decimals, published with two (decision log, D5). -#}
+
+{% macro exact(amount) -%} cast({{ amount }} as decimal(28, 10)) {%- endmacro %}
+{% macro money(amount) -%} cast(round({{ amount }}, 2) as decimal(18, 2)) {%- endmacro %}
+
+{#- The one place where a currency becomes another; rate from int_exchange_rates. -#}
+{% macro convert(amount, rate) -%}
+    {{ exact('cast(' ~ amount ~ ' as double) * cast(' ~ rate ~ ' as double)') }}
+{%- endmacro %}
+
+{#- Join condition: the last rate on or before the day. -#}
+{% macro rate_on(rates, currency, day) -%}
+    {{ rates }}.currency = {{ currency }} and {{ day }} >= {{ rates }}.valid_from and {{ day }} < {{ rates }}.valid_to
+{%- endmacro %}
+
+{#- Undefined, never 0 or infinite, without a denominator. -#}
+{% macro ratio(numerator, denominator) -%}
+    cast({{ numerator }} as double) / nullif(cast({{ denominator }} as double), 0)
+{%- endmacro %}

@@ -1,0 +1,9 @@
+{#- Monthly run-rate of one item version, in its own currency (kpi_rules.md, R). -#}
+{% macro mrr_of(items) -%}
+    {{ exact(
+        'cast(' ~ items ~ '.unit_amount as double) * cast(' ~ items ~ '.quantity as double)'
+        ~ ' * (1 - cast(' ~ items ~ '.counted_discount_pct as double) / 100)'
+        ~ ' * case ' ~ items ~ ".billing_interval when 'month' then 1.0 when 'year' then 1.0 / 12 when 'week' then 52.0 / 12 when 'day' then 365.0 / 12 end"
+        ~ ' / coalesce(' ~ items ~ '.interval_count, 1)'
+    ) }}
+{%- endmacro %}

@@ -1,0 +1,48 @@
+-- Grain: month, from the first month with data to the month of the as-of date (decision log, D2).
+with first_days as (
+    {%- set facts = [
+        ('stg_billing__subscription_items', 'effective_from_on'),
+        ('stg_billing__invoices', 'issued_on'),
+        ('stg_product__events', 'occurred_on'),
+        ('stg_support__tickets', 'created_on'),
+        ('stg_support__self_service_sessions', 'started_on'),
+        ('stg_surveys__responses', 'sent_on'),
+        ('stg_surveys__responses', 'responded_on'),
+        ('stg_surveys__feedback_items', 'collected_on'),
+        ('stg_cs__activities', 'occurred_on'),
+        ('stg_cs__onboardings', 'started_on'),
+        ('stg_cs__advocacy', 'requested_on'),
+        ('stg_cs__advocacy', 'completed_on'),
+        ('stg_cs__actions', 'opened_on'),
+    ] %}
+    {%- for model, day in facts %}
+    select min({{ day }}) as first_day from {{ ref(model) }}{{ ' where is_recurring' if day == 'effective_from_on' }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+bounds as (
+    select {{ month_of('min(first_day)') }} as first_month from first_days
+),
+
+numbers as (
+    {{ dbt.generate_series(1200) }}
+),
+
+months as (
+    select {{ add_months('bounds.first_month', 'cast(numbers.generated_number as integer) - 1') }} as month
+    from bounds
+    cross join numbers
+    where bounds.first_month is not null
+),
+
+final as (
+    select
+        month,
+        {{ add_days(add_months('month', 1), -1) }} as month_end,
+        {{ quarter_of('month') }} as quarter
+    from months
+    where month <= {{ as_of_date() }}
+)
+
+select * from final

@@ -1,0 +1,113 @@
+-- Grain: account x day of an expansion or contraction x movement_subtype: its share of the day's net (decision log, D10).
+with segments as (
+    select * from {{ ref('int_subscription_segments') }}
+    where not is_paused
+),
+
+movements as (
+    select * from {{ ref('int_mrr_changes') }}
+    where movement_type in ('expansion', 'contraction')
+),
+
+rates as (
+    select * from {{ ref('int_exchange_rates') }}
+),
+
+product_starts as (
+    select account_id, product_name, min(valid_from) as first_held_on
+    from segments
+    group by account_id, product_name
+),
+
+edges as (
+    select account_id, plan_id, product_name, currency, valid_from as changed_on, mrr, quantity from segments
+    union all
+    select account_id, plan_id, product_name, currency, valid_to as changed_on, -mrr as mrr, -quantity as quantity from segments
+),
+
+daily as (
+    select
+        account_id,
+        plan_id,
+        product_name,
+        currency,
+        changed_on,
+        sum(mrr) as mrr_change,
+        sum(quantity) as quantity_change
+    from edges
+    group by account_id, plan_id, product_name, currency, changed_on
+),
+
+running as (
+    select
+        daily.*,
+        sum(mrr_change) over (partition by account_id, plan_id, currency order by changed_on) as mrr
+    from daily
+),
+
+plan_days as (
+    select
+        running.account_id,
+        running.changed_on as movement_date,
+        running.plan_id,
+        running.product_name,
+        movements.movement_type,
+        running.mrr as mrr_after,
+        running.mrr - running.mrr_change as mrr_before,
+        running.quantity_change,
+        cast({{ convert('running.mrr_change', 'rates.rate') }} as double) as amount
+    from running
+    inner join movements
+        on running.account_id = movements.account_id and running.changed_on = movements.movement_date
+    inner join rates
+        on {{ rate_on('rates', 'running.currency', 'movements.valuation_date') }}
+),
+
+account_days as (
+    select
+        account_id,
+        movement_date,
+        max(case when mrr_before > 0 and mrr_after = 0 then 1 else 0 end) = 1 as drops_a_plan,
+        max(case when mrr_before = 0 and mrr_after > 0 then 1 else 0 end) = 1 as adds_a_plan
+    from plan_days
+    group by account_id, movement_date
+),
+
+labelled as (
+    select
+        plan_days.account_id,
+        plan_days.movement_date,
+        plan_days.movement_type,
+        plan_days.amount,
+        case
+            when plan_days.movement_type = 'expansion' and plan_days.mrr_before = 0
+                and product_starts.first_held_on = plan_days.movement_date and not account_days.drops_a_plan
+                then 'cross_sell'
+            when plan_days.movement_type = 'expansion' and plan_days.mrr_before > 0 and plan_days.quantity_change > 0
+                then 'upsell_quantity'
+            when plan_days.movement_type = 'expansion' then 'upgrade_price'
+            when plan_days.mrr_after = 0 and not account_days.adds_a_plan then 'product_dropped'
+            when plan_days.mrr_after > 0 and plan_days.quantity_change < 0 then 'downgrade_quantity'
+            else 'downgrade_price'
+        end as movement_subtype
+    from plan_days
+    inner join account_days
+        on plan_days.account_id = account_days.account_id and plan_days.movement_date = account_days.movement_date
+    inner join product_starts
+        on plan_days.account_id = product_starts.account_id and plan_days.product_name = product_starts.product_name
+    where (plan_days.movement_type = 'expansion' and plan_days.amount > 0)
+        or (plan_days.movement_type = 'contraction' and plan_days.amount < 0)
+),
+
+final as (
+    select
+        account_id,
+        movement_date,
+        movement_type,
+        movement_subtype,
+        sum(amount) / sum(sum(amount)) over (partition by account_id, movement_date) as share
+    from labelled
+    group by account_id, movement_date, movement_type, movement_subtype
+)
+
+select * from final

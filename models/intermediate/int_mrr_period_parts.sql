@@ -1,0 +1,110 @@
+-- Grain: account x period x part of the waterfall, each with the day whose owner it belongs to (decision log, D15).
+{%- set movements = ['new', 'reactivation', 'resume', 'expansion', 'contraction', 'pause', 'churn', 'fx'] %}
+with account_periods as (
+    select * from {{ ref('int_account_periods') }}
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+),
+
+ledger as (
+    select * from {{ ref('int_mrr_movements') }}
+),
+
+cancel_requests as (
+    select account_id, cancel_requested_on, coalesce(ended_on, {{ far_future() }}) as ended_on
+    from {{ ref('stg_billing__subscriptions') }}
+    where cancel_requested_on is not null
+),
+
+at_risk as (
+    select distinct account_periods.account_id, account_periods.period_type, account_periods.period_start
+    from account_periods
+    inner join cancel_requests
+        on
+            account_periods.account_id = cancel_requests.account_id
+            and account_periods.closing_date >= cancel_requests.cancel_requested_on
+            and account_periods.closing_date < cancel_requests.ended_on
+),
+
+movement_days as (
+    select
+        account_id,
+        movement_date,
+        {%- for movement in movements %}
+        sum(case when movement_type = '{{ movement }}' then amount else 0 end) as {{ movement }}_mrr,
+        {%- endfor %}
+        count(distinct case when movement_type = 'new' then movement_date end) as new_logos,
+        count(distinct case when movement_type = 'reactivation' then movement_date end) as reactivated_logos,
+        count(distinct case when movement_type = 'churn' then movement_date end) as churned_logos
+    from ledger
+    group by account_id, movement_date
+),
+
+final as (
+    select
+        account_id,
+        period_type,
+        period_start,
+        period_start as cut_date,
+        opening_mrr,
+        case when opening_state <> 'gone' then 1 else 0 end as opening_logos,
+        {%- for movement in movements %}
+        0 as {{ movement }}_mrr,
+        {%- endfor %}
+        0 as new_logos,
+        0 as reactivated_logos,
+        0 as churned_logos,
+        0 as closing_mrr,
+        0 as closing_logos,
+        0 as mrr_at_risk
+    from account_periods
+    where opening_state <> 'gone'
+    union all
+    select
+        movement_days.account_id,
+        periods.period_type,
+        periods.period_start,
+        movement_days.movement_date as cut_date,
+        0 as opening_mrr,
+        0 as opening_logos,
+        {%- for movement in movements %}
+        movement_days.{{ movement }}_mrr,
+        {%- endfor %}
+        movement_days.new_logos,
+        movement_days.reactivated_logos,
+        movement_days.churned_logos,
+        0 as closing_mrr,
+        0 as closing_logos,
+        0 as mrr_at_risk
+    from movement_days
+    inner join periods
+        on movement_days.movement_date >= periods.period_start and movement_days.movement_date <= periods.closing_date
+    union all
+    select
+        account_periods.account_id,
+        account_periods.period_type,
+        account_periods.period_start,
+        account_periods.closing_date as cut_date,
+        0 as opening_mrr,
+        0 as opening_logos,
+        {%- for movement in movements %}
+        0 as {{ movement }}_mrr,
+        {%- endfor %}
+        0 as new_logos,
+        0 as reactivated_logos,
+        0 as churned_logos,
+        account_periods.closing_mrr,
+        1 as closing_logos,
+        case when at_risk.account_id is not null then account_periods.closing_mrr else 0 end as mrr_at_risk
+    from account_periods
+    left join at_risk
+        on
+            account_periods.account_id = at_risk.account_id
+            and account_periods.period_type = at_risk.period_type
+            and account_periods.period_start = at_risk.period_start
+    where account_periods.closing_state <> 'gone'
+)
+
+select * from final

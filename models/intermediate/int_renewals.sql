@@ -1,0 +1,154 @@
+-- Grain: contract term that began: what was due, what became of it, at the rates of the day before due (decision log, D16).
+with terms as (
+    select * from {{ ref('stg_billing__contract_terms') }}
+),
+
+subscriptions as (
+    select * from {{ ref('stg_billing__subscriptions') }}
+    where account_id is not null
+),
+
+segments as (
+    select * from {{ ref('int_subscription_segments') }}
+),
+
+rates as (
+    select * from {{ ref('int_exchange_rates') }}
+),
+
+due_terms as (
+    select
+        terms.term_id,
+        terms.term_end,
+        terms.auto_renew,
+        subscriptions.subscription_id,
+        subscriptions.account_id,
+        subscriptions.cancel_requested_on,
+        least(terms.term_end, coalesce(subscriptions.ended_on, terms.term_end)) as due_date,
+        coalesce(subscriptions.ended_on <= terms.term_end, false) as is_ended
+    from terms
+    inner join subscriptions on terms.subscription_id = subscriptions.subscription_id
+    where subscriptions.ended_on is null or subscriptions.ended_on > terms.term_start
+),
+
+successors as (
+    select
+        due_terms.term_id,
+        subscriptions.subscription_id,
+        subscriptions.started_on,
+        subscriptions.started_on > due_terms.due_date as is_late
+    from due_terms
+    inner join subscriptions on due_terms.subscription_id = subscriptions.renews_subscription_id
+    where
+        subscriptions.status not in ('incomplete', 'incomplete_expired')
+        and (
+            subscriptions.started_on <= due_terms.due_date
+            and (subscriptions.ended_on is null or subscriptions.ended_on > due_terms.due_date)
+            or due_terms.is_ended
+            and subscriptions.started_on > due_terms.due_date
+            and subscriptions.started_on <= {{ add_days('due_terms.due_date', var('late_renewal_grace_days') | int) }}
+        )
+),
+
+continued as (
+    select
+        due_terms.term_id,
+        min(case when not successors.is_late then successors.started_on end) as timely_start,
+        min(case when successors.is_late then successors.started_on end) as late_start
+    from due_terms
+    left join successors on due_terms.term_id = successors.term_id
+    group by due_terms.term_id
+),
+
+outcomes as (
+    select
+        due_terms.*,
+        case
+            when due_terms.due_date > {{ as_of_date() }} then 'upcoming'
+            when not due_terms.is_ended or continued.timely_start is not null then 'renewed'
+            when continued.late_start is not null then 'renewed_late'
+            when due_terms.due_date < due_terms.term_end then 'churned_early'
+            else 'churned'
+        end as outcome,
+        continued.late_start
+    from due_terms
+    inner join continued on due_terms.term_id = continued.term_id
+),
+
+-- the subscriptions, and the day, whose MRR is the renewed side of the pair
+renewing as (
+    select term_id, subscription_id, due_date as renewed_on from outcomes
+    where outcome = 'renewed' and not is_ended
+    union all
+    select outcomes.term_id, successors.subscription_id, outcomes.due_date as renewed_on
+    from outcomes
+    inner join successors on outcomes.term_id = successors.term_id and not successors.is_late
+    where outcomes.outcome = 'renewed'
+    union all
+    select outcomes.term_id, successors.subscription_id, outcomes.late_start as renewed_on
+    from outcomes
+    inner join successors on outcomes.term_id = successors.term_id and outcomes.late_start = successors.started_on
+    where outcomes.outcome = 'renewed_late'
+),
+
+valued as (
+    select outcomes.term_id, 'renewable' as side, {{ convert('segments.mrr', 'rates.rate') }} as mrr
+    from outcomes
+    inner join segments
+        on
+            outcomes.subscription_id = segments.subscription_id
+            and segments.valid_from < outcomes.due_date
+            and segments.valid_to >= outcomes.due_date
+    left join rates on {{ rate_on('rates', 'segments.currency', add_days('outcomes.due_date', -1)) }}
+    union all
+    select outcomes.term_id, 'renewed' as side, {{ convert('segments.mrr', 'rates.rate') }} as mrr
+    from outcomes
+    inner join renewing on outcomes.term_id = renewing.term_id
+    inner join segments
+        on
+            renewing.subscription_id = segments.subscription_id
+            and segments.valid_from <= renewing.renewed_on
+            and segments.valid_to > renewing.renewed_on
+    left join rates on {{ rate_on('rates', 'segments.currency', add_days('outcomes.due_date', -1)) }}
+),
+
+pairs as (
+    select
+        outcomes.term_id,
+        {{ exact("12 * coalesce(sum(case when valued.side = 'renewable' then valued.mrr end), 0)") }} as renewable_arr,
+        {{ exact("12 * coalesce(sum(case when valued.side = 'renewed' then valued.mrr end), 0)") }} as renewed_arr
+    from outcomes
+    left join valued on outcomes.term_id = valued.term_id
+    group by outcomes.term_id
+),
+
+final as (
+    select
+        outcomes.term_id,
+        outcomes.subscription_id,
+        outcomes.account_id,
+        outcomes.due_date,
+        least(outcomes.due_date, {{ as_of_date() }}) as cut_date,
+        outcomes.outcome,
+        outcomes.auto_renew,
+        outcomes.cancel_requested_on,
+        case when outcomes.outcome = 'renewed_late' then cast({{ days_between('outcomes.due_date', 'outcomes.late_start') }} as integer) end
+            as days_late,
+        outcomes.outcome in ('renewed', 'renewed_late') as is_renewed,
+        pairs.renewable_arr,
+        case when outcomes.outcome <> 'upcoming' then pairs.renewed_arr end as renewed_arr,
+        case when outcomes.outcome <> 'upcoming' then least(pairs.renewed_arr, pairs.renewable_arr) end as renewed_arr_capped,
+        case
+            when outcomes.outcome in ('renewed', 'renewed_late') then greatest(pairs.renewable_arr - pairs.renewed_arr, 0)
+            when outcomes.outcome <> 'upcoming' then 0
+        end as downsell_arr,
+        case
+            when outcomes.outcome in ('churned', 'churned_early') then pairs.renewable_arr
+            when outcomes.outcome <> 'upcoming' then 0
+        end as churn_arr,
+        case when outcomes.outcome <> 'upcoming' then greatest(pairs.renewed_arr - pairs.renewable_arr, 0) end as expansion_arr
+    from outcomes
+    inner join pairs on outcomes.term_id = pairs.term_id
+)
+
+select * from final

@@ -1,0 +1,48 @@
+-- Grain: account x month with a balance or a movement. Sums of the ledger, so gains and losses inside a month both show.
+{%- set movements = ['new', 'reactivation', 'resume', 'expansion', 'contraction', 'pause', 'churn', 'fx'] %}
+with parts as (
+    select * from {{ ref('int_mrr_period_parts') }}
+    where period_type = 'month'
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+    where period_type = 'month'
+),
+
+cuts as (
+    select * from {{ ref('int_account_cuts') }}
+),
+
+summed as (
+    select
+        account_id,
+        period_start as month,
+        sum(opening_mrr) as opening_mrr,
+        {%- for movement in movements %}
+        {{ '-' if movement in ['contraction', 'pause', 'churn'] }}sum({{ movement }}_mrr) as {{ movement }}_mrr,
+        {%- endfor %}
+        sum(closing_mrr) as closing_mrr
+    from parts
+    group by account_id, period_start
+),
+
+final as (
+    select
+        summed.account_id,
+        summed.month,
+        {%- for part in ['opening'] + movements + ['closing'] %}
+        {{ money('summed.' ~ part ~ '_mrr') }} as {{ part }}_mrr,
+        {%- endfor %}
+        cuts.csm as csm_user_id,
+        cuts.segment
+    from summed
+    inner join periods on summed.month = periods.period_start
+    inner join cuts
+        on
+            summed.account_id = cuts.account_id
+            and periods.closing_date >= cuts.valid_from
+            and periods.closing_date < cuts.valid_to
+)
+
+select * from final

@@ -1,0 +1,9 @@
+-- Grain: activity of a customer-success manager.
+{{ staged(
+    area='cs',
+    table='cs_activities',
+    key=['activity_id'],
+    happened='occurred_at',
+    days=['occurred_at'],
+    lower=['activity_type', 'direction', 'status'],
+) }}

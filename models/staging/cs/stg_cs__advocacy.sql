@@ -1,0 +1,10 @@
+-- Grain: advocacy activity.
+{{ staged(
+    area='cs',
+    table='cs_advocacy',
+    key=['advocacy_id'],
+    happened='requested_at',
+    later=['completed_at'],
+    days=['requested_at', 'completed_at'],
+    lower=['advocacy_type', 'status'],
+) }}

@@ -1,0 +1,10 @@
+-- Grain: survey invitation, answered or not.
+{{ staged(
+    area='surveys',
+    table='survey_responses',
+    key=['response_id'],
+    later=['responded_at'],
+    days=['sent_at', 'responded_at'],
+    lower=['interaction_type', 'channel'],
+    contact='contact_id',
+) }}
