@@ -1,0 +1,29 @@
+"""Every published figure once more, in plain Python: row by row and day by day, from the rules alone."""
+
+from tests.recomputation import renewals, revenue
+from tests.recomputation.company import Company
+from tests.recomputation.landed import Tables, read_landing
+from tests.recomputation.promoters import Promoters
+from tests.recomputation.renewals import Renewals
+from tests.recomputation.revenue import Ledger
+from tests.recomputation.settings import Settings
+from tests.recomputation.subscriptions import Book
+from tests.recomputation.surveys import Surveys
+
+__all__ = ["Settings", "read_landing", "recompute"]
+
+
+def recompute(raw: Tables, settings: Settings) -> Tables:
+    """Recompute the published tables from landed rows.
+
+    `raw` holds typed rows by contract table (missing tables and columns are empty); the answer holds rows by published
+    table, with the column names of the published interface and only the columns that this package recomputes.
+    """
+    company = Company(raw, settings)
+    book = Book(company)
+    surveys = Surveys(company)
+    return {
+        **revenue.published(Ledger(company, book)),
+        **renewals.published(Renewals(company, book)),
+        "kpi_net_promoter_score": Promoters(surveys, book).kpi_net_promoter_score(),
+    }

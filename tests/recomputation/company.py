@@ -1,0 +1,182 @@
+"""The accounts of one night: who is who, who owns whom, and in which cut an account falls on a day."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from tests.recomputation.calendar import first_of_month, periods
+from tests.recomputation.landed import Row, Tables, clean, day_of
+from tests.recomputation.money import Rates
+from tests.recomputation.settings import Settings
+
+UNKNOWN = "unknown"
+UNASSIGNED = "unassigned"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One stretch of ownership, [start, end); `end` None is open."""
+
+    user_id: str
+    start: date
+    end: date | None
+    since: Any
+
+
+class Company:
+    """One night's cleaned tables with accounts resolved (a cleaned row's `account` is its survivor or None)."""
+
+    def __init__(self, raw: Tables, settings: Settings) -> None:
+        self.settings = settings
+        self.tables = clean(raw, settings)
+        self.rates = Rates(self.tables, settings.reporting_currency)
+        self._rows = {row["account_id"]: row for row in self.tables["crm_accounts"]}
+        self._links: dict[str, set[str]] = {}
+        for link in self.tables["crm_account_links"]:
+            self._links.setdefault(link["source_account_id"], set()).add(link["account_id"])
+        self._contacts = {row["contact_id"]: row for row in self.tables["crm_contacts"]}
+        self.users = {row["user_id"]: row for row in self.tables["crm_users"]}
+        self.accounts = {
+            account_id: row
+            for account_id, row in self._rows.items()
+            if self.survivor(account_id) == account_id and not row["is_internal"]
+        }
+        self._owners = self._ownership()
+        segments = {row["raw_segment"]: row["segment"] for row in settings.seed("segment_map")}
+        self._segment = {
+            account_id: segments.get(row["segment"], row["segment"]) or "unsegmented"
+            for account_id, row in self.accounts.items()
+        }
+        self.main_plan = lambda account_id, day: "none"  # replaced once the recurring revenue is known
+
+    def day(self, instant: Any) -> date | None:
+        """The local day of an instant."""
+        return day_of(instant, self.settings)
+
+    # ----- who is who
+    def survivor(self, account_id: str) -> str:
+        """Follow the merges that have happened by the as-of date."""
+        row = self._rows[account_id]
+        target = row["merged_into_account_id"]
+        merged_on = self.day(row["merged_at"])
+        if target is None or target not in self._rows or (merged_on is not None and merged_on > self.settings.as_of):
+            return account_id
+        return self.survivor(target)
+
+    def before_merges(self, account_id: str | None) -> str | None:
+        """The account record that an id of any system names, before merges; None when unmatched."""
+        if account_id in self._rows:
+            return account_id
+        targets = self._links.get(account_id, set()) if account_id else set()
+        return next(iter(targets)) if len(targets) == 1 and targets <= self._rows.keys() else None
+
+    def resolve(self, account_id: str | None, contact_id: str | None = None) -> tuple[str | None, bool]:
+        """(surviving account or None when unmatched, whether it is internal); no id takes the contact's account."""
+        if account_id is None and contact_id in self._contacts:
+            account_id = self._contacts[contact_id]["account_id"]
+        record = self.before_merges(account_id)
+        if record is None:
+            return None, False
+        survivor = self.survivor(record)
+        return survivor, bool(self._rows[survivor]["is_internal"])
+
+    def counted(self, table: str, contact_column: str | None = None) -> list[Row]:
+        """Rows of a table that belong to a known customer account, its survivor as `account`."""
+        return [row for row in self.all_but_internal(table, contact_column) if row["account"] is not None]
+
+    def all_but_internal(self, table: str, contact_column: str | None = None) -> list[Row]:
+        """Rows of a table that do not belong to an internal account; `account` is None when it is not known."""
+        kept = []
+        for row in self.tables[table]:
+            contact_id = row[contact_column] if contact_column else None
+            survivor, is_internal = self.resolve(row["account_id"], contact_id)
+            if not is_internal:
+                kept.append(row | {"account": survivor})
+        return kept
+
+    # ----- who owns whom
+    def _ownership(self) -> dict[str, list[Owner]]:
+        owners: dict[str, list[Owner]] = {}
+        for row in self.tables["crm_account_owners"]:
+            record = self.before_merges(row["account_id"])
+            if row["role"] != "csm" or record not in self.accounts:
+                continue
+            owner = Owner(row["user_id"], self.day(row["valid_from"]), self.day(row["valid_to"]), row["valid_from"])
+            owners.setdefault(record, []).append(owner)
+        return owners
+
+    def csm(self, account_id: str | None, day: date) -> str:
+        """Who owns the account at the end of a day; of overlapping ranges the one that started last."""
+        if account_id is None:
+            return UNKNOWN
+        covering = [
+            owner
+            for owner in self._owners.get(account_id, [])
+            if owner.start <= day and (owner.end is None or day < owner.end)
+        ]
+        return max(covering, key=lambda owner: owner.since).user_id if covering else UNASSIGNED
+
+    def team(self, csm: str) -> str:
+        """The team of a CSM."""
+        if csm in (UNASSIGNED, UNKNOWN):
+            return csm
+        return (self.users.get(csm) or {}).get("team") or UNKNOWN
+
+    # ----- in which cut
+    def segment(self, account_id: str | None) -> str:
+        """Today's segment of an account."""
+        return UNKNOWN if account_id is None else self._segment[account_id]
+
+    def cuts(self, account_id: str | None, day: date) -> dict[str, str]:
+        """Every cut of an account on a day, `all` included; an event of no known account is 'unknown' in each."""
+        if account_id is None:
+            names = ("segment", "industry", "country", "csm", "team", "plan")
+            return {"all": "all", **dict.fromkeys(names, UNKNOWN), "csm_segment": f"{UNKNOWN}/{UNKNOWN}"}
+        row, csm = self.accounts[account_id], self.csm(account_id, day)
+        segment = self.segment(account_id)
+        return {
+            "all": "all",
+            "segment": segment,
+            "industry": row["industry"] or UNKNOWN,
+            "country": row["country"] or UNKNOWN,
+            "csm": csm,
+            "team": self.team(csm),
+            "csm_segment": f"{csm}/{segment}",
+            "plan": self.main_plan(account_id, day),
+        }
+
+    # ----- since when
+    @cached_property
+    def first_month(self) -> date | None:
+        """The earliest month of any counted fact."""
+        known_subscriptions = {row["subscription_id"] for row in self.counted("billing_subscriptions")}
+        instants = [
+            row["effective_from"]
+            for row in self.tables["billing_subscription_items"]
+            if row["is_recurring"] and row["subscription_id"] in known_subscriptions
+        ]
+        for row in self.all_but_internal("survey_responses", "contact_id"):
+            instants += [row["sent_at"], row["responded_at"]]
+        instants += [row["collected_at"] for row in self.all_but_internal("feedback_items", "contact_id")]
+        instants += [row["opened_at"] for row in self.all_but_internal("cs_actions")]
+        for table, column, contact in (
+            ("product_events", "occurred_at", None),
+            ("support_tickets", "created_at", "requester_contact_id"),
+            ("support_self_service_sessions", "started_at", "contact_id"),
+            ("cs_activities", "occurred_at", None),
+            ("cs_onboardings", "started_at", None),
+            ("cs_advocacy", "requested_at", None),
+            ("cs_advocacy", "completed_at", None),
+            ("billing_invoices", "issued_at", None),
+        ):
+            instants += [row[column] for row in self.counted(table, contact)]
+        found = [self.day(instant) for instant in instants if instant is not None]
+        return first_of_month(min(found)) if found else None
+
+    @cached_property
+    def periods(self) -> list:
+        """The published periods; none without data."""
+        if self.first_month is None:
+            return []
+        return periods(self.first_month, self.settings.as_of, self.settings.fiscal_year_start_month)
