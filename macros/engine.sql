@@ -26,3 +26,39 @@
 {% macro is_weekday(day) -%} {{ return(adapter.dispatch('is_weekday')(day)) }} {%- endmacro %}
 {% macro default__is_weekday(day) -%} isodow({{ day }}) <= 5 {%- endmacro %}
 {% macro spark__is_weekday(day) -%} weekday({{ day }}) <= 4 {%- endmacro %}
+
+{#- The three most frequent values of comma-separated lists, with their counts, most frequent first: `a (4), b (2)`. -#}
+{% macro top_themes(lists) -%} {{ return(adapter.dispatch('top_themes')(lists)) }} {%- endmacro %}
+{% macro default__top_themes(lists) -%}
+    {%- set all_values = 'flatten(array_agg(string_split(' ~ lists ~ ", ', ')) filter (where " ~ lists ~ ' is not null))' -%}
+    nullif(array_to_string(
+        list_transform(
+            list_slice(list_sort(list_transform(
+                list_filter(list_distinct({{ all_values }}), lambda value: value <> 'unclassified'),
+                lambda value: {'rarity': -len(list_filter({{ all_values }}, lambda other: other = value)), 'value': value}
+            )), 1, 3),
+            lambda entry: entry.value || ' (' || -entry.rarity || ')'
+        ), ', '
+    ), '')
+{%- endmacro %}
+{% macro spark__top_themes(lists) -%}
+    {%- set all_values = 'flatten(collect_list(split(' ~ lists ~ ", ', ')))" -%}
+    nullif(array_join(
+        transform(
+            slice(array_sort(transform(
+                filter(array_distinct({{ all_values }}), value -> value <> 'unclassified'),
+                value -> named_struct('rarity', -size(filter({{ all_values }}, other -> other = value)), 'value', value)
+            )), 1, 3),
+            entry -> concat(entry.value, ' (', -entry.rarity, ')')
+        ), ', '
+    ), '')
+{%- endmacro %}
+
+{#- Hours from one instant to another, with their fraction. -#}
+{% macro hours_between(first, last) -%} {{ return(adapter.dispatch('hours_between')(first, last)) }} {%- endmacro %}
+{% macro default__hours_between(first, last) -%}
+    cast(extract(epoch from ({{ last }} - {{ first }})) as double) / 3600
+{%- endmacro %}
+{% macro spark__hours_between(first, last) -%}
+    (cast({{ last }} as double) - cast({{ first }} as double)) / 3600
+{%- endmacro %}
