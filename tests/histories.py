@@ -187,14 +187,15 @@ class _Maker:
         while day <= self.end:
             for currency in CURRENCIES:
                 level[currency] *= 1 + self.rng.uniform(-0.03, 0.03)
-            for source in CURRENCIES:
-                for target in CURRENCIES[:2]:
-                    if source != target and (day < self.first or self._chance(0.7)):
-                        rate = Decimal(level[source] / level[target]).quantize(Decimal("0.00000001"))
-                        self._add(
-                            "fin_exchange_rates", rate_date=day, from_currency=source, to_currency=target, rate=rate
-                        )
+            for source, target in (("USD", "EUR"), ("JPY", "USD"), ("JPY", "EUR")):
+                if day < self.first or self._chance(0.7):
+                    self._rate(day, source, target, level)
+                    self._rate(day, target, source, level)
             day += timedelta(days=self.rng.randint(1, 20))
+
+    def _rate(self, day: date, source: str, target: str, level: dict[str, float]) -> None:
+        rate = Decimal(level[source] / level[target]).quantize(Decimal("0.00000001"))
+        self._add("fin_exchange_rates", rate_date=day, from_currency=source, to_currency=target, rate=rate)
 
     def _users(self) -> None:
         for user, team, role in (

@@ -24,27 +24,36 @@ def share(numerator: Fraction | int, denominator: Fraction | int) -> float | Non
 
 
 class Rates:
-    """Units of the reporting currency for one unit of another, by the last rate on or before a day."""
+    """Units of the reporting currency for one unit of another, by the last rate on or before a day.
+
+    A pair that is only quoted the other way round is turned over.
+    """
 
     def __init__(self, tables: Tables, reporting_currency: str) -> None:
         self.reporting_currency = reporting_currency
-        self._by_currency: dict[str, list[tuple[date, Fraction]]] = {}
+        self._quoted: dict[tuple[str, str], list[tuple[date, Fraction]]] = {}
         for row in tables["fin_exchange_rates"]:
-            if row["to_currency"] == reporting_currency:
-                history = self._by_currency.setdefault(row["from_currency"], [])
-                history.append((row["rate_date"], Fraction(row["rate"])))
-        for history in self._by_currency.values():
+            pair = (row["from_currency"], row["to_currency"])
+            self._quoted.setdefault(pair, []).append((row["rate_date"], Fraction(row["rate"])))
+        for history in self._quoted.values():
             history.sort()
         self.at = cache(self._at)
+
+    def _last(self, source: str, target: str, day: date) -> Fraction | None:
+        history = self._quoted.get((source, target), [])
+        position = bisect_right(history, day, key=lambda entry: entry[0])
+        return history[position - 1][1] if position else None
 
     def _at(self, currency: str, day: date) -> Fraction:
         if currency == self.reporting_currency:
             return Fraction(1)
-        history = self._by_currency.get(currency, [])
-        position = bisect_right(history, day, key=lambda entry: entry[0])
-        if position == 0:
+        rate = self._last(currency, self.reporting_currency, day)
+        if rate is None:
+            turned = self._last(self.reporting_currency, currency, day)
+            rate = 1 / turned if turned else None
+        if rate is None:
             raise LookupError(f"no rate from {currency} to {self.reporting_currency} on or before {day}")
-        return history[position - 1][1]
+        return rate
 
     def value(self, native: Native, day: date) -> Fraction:
         """The amounts together in the reporting currency at the rates of a day."""

@@ -15,7 +15,6 @@ from tests.recomputation.subscriptions import Book, Holding
 
 FLOWS = ("new", "reactivation", "resume", "expansion", "contraction", "pause", "churn", "fx")
 LOSSES = ("contraction", "pause", "churn")
-HALF_A_CENT = Fraction(1, 200)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Ledger:
                 was_customer = was_customer or after.is_customer
                 products |= {self.product(plan) for plan in after.held}
             fx = self.balance(account, last) - opening - flows
-            if abs(fx) >= HALF_A_CENT:
+            if fx:
                 self.movements.append(Movement(account, last, "fx", "fx", fx))
 
     def _compare(
