@@ -30,7 +30,7 @@ placed as (
         periods.period_start,
         {%- endif %}
         {%- for cut in cuts if cut not in ('csm', 'team', 'csm_segment') or not actor %}
-        coalesce(cuts.{{ cut }}, '{{ 'unassigned' if cut in ('csm', 'team') else 'unknown' }}') as cut_{{ cut }},
+        coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
         {%- endfor %}
         {%- if actor %}
         coalesce(facts.{{ actor }}, 'unassigned') as cut_csm,

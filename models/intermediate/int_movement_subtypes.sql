@@ -38,37 +38,55 @@ daily as (
     group by account_id, plan_id, product_name, currency, changed_on
 ),
 
-running as (
+-- whether a plan is held is a matter of its quantity; natives of several currencies can't be added for that
+held as (
     select
-        daily.*,
-        sum(mrr_change) over (partition by account_id, plan_id, currency order by changed_on) as mrr
+        account_id,
+        plan_id,
+        product_name,
+        changed_on,
+        sum(quantity_change) as quantity_change,
+        sum(sum(quantity_change)) over (partition by account_id, plan_id order by changed_on) as quantity_after
     from daily
+    group by account_id, plan_id, product_name, changed_on
+),
+
+valued as (
+    select
+        daily.account_id,
+        daily.plan_id,
+        daily.changed_on,
+        movements.movement_type,
+        cast(sum({{ convert('daily.mrr_change', 'rates.rate') }}) as double) as amount
+    from daily
+    inner join movements
+        on daily.account_id = movements.account_id and daily.changed_on = movements.movement_date
+    inner join rates
+        on {{ rate_on('rates', 'daily.currency', 'movements.valuation_date') }}
+    group by daily.account_id, daily.plan_id, daily.changed_on, movements.movement_type
 ),
 
 plan_days as (
     select
-        running.account_id,
-        running.changed_on as movement_date,
-        running.plan_id,
-        running.product_name,
-        movements.movement_type,
-        running.mrr as mrr_after,
-        running.mrr - running.mrr_change as mrr_before,
-        running.quantity_change,
-        cast({{ convert('running.mrr_change', 'rates.rate') }} as double) as amount
-    from running
-    inner join movements
-        on running.account_id = movements.account_id and running.changed_on = movements.movement_date
-    inner join rates
-        on {{ rate_on('rates', 'running.currency', 'movements.valuation_date') }}
+        held.account_id,
+        held.changed_on as movement_date,
+        held.product_name,
+        valued.movement_type,
+        valued.amount,
+        held.quantity_change,
+        held.quantity_after,
+        held.quantity_after - held.quantity_change as quantity_before
+    from held
+    inner join valued
+        on held.account_id = valued.account_id and held.plan_id = valued.plan_id and held.changed_on = valued.changed_on
 ),
 
 account_days as (
     select
         account_id,
         movement_date,
-        max(case when mrr_before > 0 and mrr_after = 0 then 1 else 0 end) = 1 as drops_a_plan,
-        max(case when mrr_before = 0 and mrr_after > 0 then 1 else 0 end) = 1 as adds_a_plan
+        max(case when quantity_before > 0 and quantity_after = 0 then 1 else 0 end) = 1 as drops_a_plan,
+        max(case when quantity_before = 0 and quantity_after > 0 then 1 else 0 end) = 1 as adds_a_plan
     from plan_days
     group by account_id, movement_date
 ),
@@ -80,14 +98,14 @@ labelled as (
         plan_days.movement_type,
         plan_days.amount,
         case
-            when plan_days.movement_type = 'expansion' and plan_days.mrr_before = 0
+            when plan_days.movement_type = 'expansion' and plan_days.quantity_before = 0
                 and product_starts.first_held_on = plan_days.movement_date and not account_days.drops_a_plan
                 then 'cross_sell'
-            when plan_days.movement_type = 'expansion' and plan_days.mrr_before > 0 and plan_days.quantity_change > 0
+            when plan_days.movement_type = 'expansion' and plan_days.quantity_before > 0 and plan_days.quantity_change > 0
                 then 'upsell_quantity'
             when plan_days.movement_type = 'expansion' then 'upgrade_price'
-            when plan_days.mrr_after = 0 and not account_days.adds_a_plan then 'product_dropped'
-            when plan_days.mrr_after > 0 and plan_days.quantity_change < 0 then 'downgrade_quantity'
+            when plan_days.quantity_after = 0 and not account_days.adds_a_plan then 'product_dropped'
+            when plan_days.quantity_after > 0 and plan_days.quantity_change < 0 then 'downgrade_quantity'
             else 'downgrade_price'
         end as movement_subtype
     from plan_days

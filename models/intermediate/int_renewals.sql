@@ -70,6 +70,8 @@ outcomes as (
             when due_terms.due_date < due_terms.term_end then 'churned_early'
             else 'churned'
         end as outcome,
+        -- the day before due; for an upcoming term that day is not known yet, so it is the as-of day
+        least({{ add_days('due_terms.due_date', -1) }}, {{ as_of_date() }}) as renewable_on,
         continued.late_start
     from due_terms
     inner join continued on due_terms.term_id = continued.term_id
@@ -97,9 +99,9 @@ valued as (
     inner join segments
         on
             outcomes.subscription_id = segments.subscription_id
-            and segments.valid_from < outcomes.due_date
-            and segments.valid_to >= outcomes.due_date
-    left join rates on {{ rate_on('rates', 'segments.currency', add_days('outcomes.due_date', -1)) }}
+            and segments.valid_from <= outcomes.renewable_on
+            and segments.valid_to > outcomes.renewable_on
+    left join rates on {{ rate_on('rates', 'segments.currency', 'outcomes.renewable_on') }}
     union all
     select outcomes.term_id, 'renewed' as side, {{ convert('segments.mrr', 'rates.rate') }} as mrr
     from outcomes
@@ -109,7 +111,7 @@ valued as (
             renewing.subscription_id = segments.subscription_id
             and segments.valid_from <= renewing.renewed_on
             and segments.valid_to > renewing.renewed_on
-    left join rates on {{ rate_on('rates', 'segments.currency', add_days('outcomes.due_date', -1)) }}
+    left join rates on {{ rate_on('rates', 'segments.currency', 'outcomes.renewable_on') }}
 ),
 
 pairs as (

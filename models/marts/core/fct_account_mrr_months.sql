@@ -22,7 +22,8 @@ summed as (
         {%- for movement in movements %}
         {{ '-' if movement in ['contraction', 'pause', 'churn'] }}sum({{ movement }}_mrr) as {{ movement }}_mrr,
         {%- endfor %}
-        sum(closing_mrr) as closing_mrr
+        sum(closing_mrr) as closing_mrr,
+        sum(new_logos + reactivated_logos + churned_logos) as n_customer_changes
     from parts
     group by account_id, period_start
 ),
@@ -43,6 +44,12 @@ final as (
             summed.account_id = cuts.account_id
             and periods.closing_date >= cuts.valid_from
             and periods.closing_date < cuts.valid_to
+    -- a month that was paused from its first to its last day has neither balance nor movement
+    where
+        summed.n_customer_changes > 0
+        {%- for part in ['opening'] + movements + ['closing'] %}
+        or summed.{{ part }}_mrr <> 0
+        {%- endfor %}
 )
 
 select * from final

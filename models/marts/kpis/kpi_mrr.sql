@@ -13,7 +13,7 @@
 {%- do columns.update({
     'closing_mrr': money('closing_sum'),
     'closing_arr': money('12 * closing_sum'),
-    'net_new_mrr': money('closing_sum - opening_sum'),
+    'net_new_mrr': money('new_sum + reactivation_sum + resume_sum + expansion_sum - contraction_sum - pause_sum - churn_sum'),
     'mrr_at_risk': money('at_risk_sum'),
     'quick_ratio': ratio('(new_sum + expansion_sum + reactivation_sum + resume_sum)', '(contraction_sum + churn_sum + pause_sum)'),
     'arpa': money('cast(closing_sum as double) / nullif(closing_logos_sum, 0)'),
