@@ -1,0 +1,122 @@
+"""Runs suites with Great Expectations on the profile tables of the build file, read-only.
+
+The import costs seconds of CPU, so it happens here, once a run, and only when a suite is run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from expectations.rules import Finding, Rule, Suite, SuiteResult
+
+ROWS_SHOWN = 10
+
+
+def run_suites(build_file: Path, suites: Sequence[Suite]) -> list[SuiteResult]:
+    """Validate each suite. A rule that raises has not been checked and is a finding of severity error."""
+    if not suites:
+        return []
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    source = context.data_sources.add_sql(
+        name="build",
+        connection_string=f"duckdb:///{build_file}",
+        create_temp_table=False,
+        kwargs={"connect_args": {"read_only": True}},
+    )
+    engine = source.get_execution_engine().engine
+    _buffer_rows(engine)
+    try:
+        batches = {
+            profile: source.add_table_asset(name=profile, table_name=profile, schema_name="ops")
+            .add_batch_definition_whole_table("all")
+            .get_batch()
+            for profile in sorted({rule.profile for suite in suites for rule in suite.rules})
+        }
+        return [_run(suite, batches) for suite in suites]
+    finally:
+        engine.dispose()
+        source.get_engine().dispose()
+
+
+def _buffer_rows(engine: Any) -> None:
+    # Great Expectations closes the connection before it reads the rows, and DuckDB drops a closed connection's result.
+    from sqlalchemy import event
+    from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def buffer(_connection: Any, cursor: Any, _sql: str, _values: Any, context: Any, _many: bool) -> None:
+        if cursor.description is not None:
+            context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(cursor, initial_buffer=cursor.fetchall())
+
+
+def _run(suite: Suite, batches: Mapping[str, Any]) -> SuiteResult:
+    import great_expectations as gx
+    from great_expectations.expectations.row_conditions import Column
+
+    findings: list[Finding] = []
+    passed: list[str] = []
+    by_name = {rule.name: rule for rule in suite.rules}
+    together: dict[tuple[str, tuple[str, ...]], list[Rule]] = defaultdict(list)
+    for rule in suite.rules:
+        together[rule.profile, tuple(rule.identify)].append(rule)
+    for (profile, identify), rules in together.items():
+        expectations = [
+            getattr(gx.expectations, rule.kind)(
+                **rule.arguments,
+                row_condition=Column(rule.where[0]) == rule.where[1],
+                severity="critical" if rule.severity == "error" else "warning",
+                meta={"rule": rule.name},
+            )
+            for rule in rules
+        ]
+        outcome = batches[profile].validate(
+            gx.ExpectationSuite(name=suite.name, expectations=expectations),
+            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": list(identify)},
+        )
+        for result in outcome.results:
+            rule = by_name[result.expectation_config.meta["rule"]]
+            if result.success:
+                passed.append(rule.name)
+            else:
+                findings += _findings(suite, rule, result)
+    return SuiteResult(suite.name, list(by_name), passed, findings)
+
+
+def _findings(suite: Suite, rule: Rule, result: Any) -> list[Finding]:
+    raised = _exception_of(result.exception_info)
+    if raised:
+        remedy = "The rule could not be checked, so nothing is published. Mend the rule or the table it reads."
+        table = f"ops.{rule.profile}"
+        return [Finding(suite.name, rule.name, rule.kind, table, "error", 0, [raised], remedy)]
+    by_table: dict[str, list[str]] = defaultdict(list)
+    for row in result.result["unexpected_index_list"]:
+        text = ", ".join(f"{name}={_short(value)}" for name, value in row.items() if name != rule.identify[0])
+        by_table[str(row[rule.identify[0]])].append(text)
+    return [
+        Finding(
+            suite.name, rule.name, rule.kind, table, rule.severity, len(rows), sorted(rows)[:ROWS_SHOWN], rule.remedy
+        )
+        for table, rows in sorted(by_table.items())
+    ]
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _exception_of(info: Any) -> str:
+    """The message of an exception inside an expectation; it comes plain or under one key a metric."""
+    details = [info, *info.values()] if isinstance(info, dict) else []
+    for detail in details:
+        if isinstance(detail, dict) and detail.get("raised_exception"):
+            return str(detail.get("exception_message") or "the expectation raised an exception")
+    return ""

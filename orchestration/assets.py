@@ -1,0 +1,158 @@
+"""Assets from landing to publication: 28 raw tables, dbt's models with their tests, the published file."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+
+from orchestration import stages
+from orchestration.building import NodeResult
+from orchestration.contract import TABLES
+from orchestration.history import CARRIED
+from orchestration.night import Night, Stopped
+from orchestration.publishing import marts_of
+
+PUBLICATION = dg.AssetKey(["publication", "marts"])
+LATEST_HOUR = "0 6 * * *"
+SECONDS_BETWEEN_TRIES = 60
+
+
+class Translator(DagsterDbtTranslator):
+    """Names a source by the schema and table it lies in, so that raw tables and dbt's sources are the same assets."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["identifier"]])
+        return super().get_asset_key(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return dbt_resource_props["schema"]
+
+
+@contextmanager
+def guarded(night: Night) -> Iterator[None]:
+    """Tell Dagster how a stage failed: what people must mend is never retried, the unexpected as often as was asked."""
+    try:
+        yield
+    except Stopped as stopped:
+        raise dg.Failure(description=str(stopped), allow_retries=False) from stopped
+    except Exception as error:
+        if night.retries:
+            raise dg.RetryRequested(max_retries=night.retries, seconds_to_wait=SECONDS_BETWEEN_TRIES) from error
+        raise
+
+
+def landed_tables(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """The raw tables, and what else dbt reads but doesn't make (load log, history)."""
+    keys = {dg.AssetKey([source["schema"], source["identifier"]]) for source in manifest["sources"].values()}
+    keys |= {dg.AssetKey(["raw", name]) for name in TABLES}
+    keys |= {dg.AssetKey(["history", name]) for name in CARRIED}
+    specs = [
+        dg.AssetSpec(
+            key,
+            group_name=key.path[0],
+            description=f"{key.path[1]} as landed, by the raw contract." if key.path[1] in TABLES else None,
+            kinds={"duckdb"},
+        )
+        for key in sorted(keys)
+    ]
+
+    @dg.multi_asset(name="landing", specs=specs, required_resource_keys={"night"})
+    def landing(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        night: Night = context.resources.night
+        with guarded(night):
+            stages.load(night)
+        for spec in specs:
+            load = night.load.tables.get(spec.key.path[1]) if night.load and spec.key.path[0] == "raw" else None
+            metadata = (
+                {
+                    "new files": load.files_new,
+                    "rows delivered": load.rows_delivered,
+                    "rows loaded": load.rows_loaded,
+                    "rows quarantined": load.rows_quarantined,
+                }
+                if load
+                else {}
+            )
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+
+    return landing
+
+
+def dbt_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
+    """dbt's seeds, models and snapshots as assets, its data tests as their checks, run in this process."""
+    from dagster_dbt.asset_utils import get_asset_check_key_for_test
+
+    translator = Translator()
+
+    @dbt_assets(
+        manifest=manifest,
+        exclude="resource_type:unit_test",
+        name="dbt_build",
+        dagster_dbt_translator=translator,
+        required_resource_keys={"night"},
+    )
+    def dbt_build(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
+        night: Night = context.resources.night
+        with guarded(night):
+            stages.build(night)
+        output_names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
+        declared = context.assets_def.check_keys
+        for node in night.nodes:
+            if node.is_test:
+                key = get_asset_check_key_for_test(manifest, translator, node.unique_id, None)
+                if key in declared and node.status != "skipped":
+                    yield _check_result(key, node)
+            elif node.status == "success":
+                key = translator.get_asset_key(manifest["nodes"][node.unique_id])
+                yield dg.Output(None, output_names[key], metadata={"seconds": round(node.seconds, 3)})
+        with guarded(night):
+            if night.stopped:
+                raise night.stopped
+
+    return dbt_build
+
+
+def _check_result(key: dg.AssetCheckKey, node: NodeResult) -> dg.AssetCheckResult:
+    is_warning = node.status == "warn"
+    return dg.AssetCheckResult(
+        passed=node.status == "pass",
+        asset_key=key.asset_key,
+        check_name=key.name,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        metadata={"failing rows": node.failures, "seconds": round(node.seconds, 3), "message": node.message},
+    )
+
+
+def publication(manifest: Mapping[str, Any], timezone: str) -> dg.AssetsDefinition:
+    """The published file. It hangs on every mart, so nothing is published when one of them or its check fails."""
+
+    @dg.asset(
+        key=PUBLICATION,
+        deps=[dg.AssetKey(["marts", mart.name]) for mart in marts_of(manifest)],
+        group_name="publication",
+        kinds={"duckdb"},
+        description="marts.duckdb: what analysts and BI tools read.",
+        required_resource_keys={"night"},
+        freshness_policy=dg.FreshnessPolicy.cron(
+            deadline_cron=LATEST_HOUR, lower_bound_delta=timedelta(hours=6), timezone=timezone
+        ),
+    )
+    def publish(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        night: Night = context.resources.night
+        with guarded(night):
+            stages.publish(night)
+        return dg.MaterializeResult(
+            metadata={
+                "as of": str(night.settings.as_of),
+                "version": night.publication.version,
+                "checks passed": night.publication.checks_passed,
+                "checks warned": night.publication.checks_warned,
+                "file": dg.MetadataValue.path(str(night.warehouse.marts_file)),
+            }
+        )
+
+    return publish

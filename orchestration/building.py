@@ -1,0 +1,234 @@
+"""dbt in this process: one parse a code version, one build a night.
+
+The manifest is kept in the warehouse's own target folder, never in the checkout, under a key made of the project's
+files and of every var but the as-of date. So a night parses nothing, and read-only checkouts and parallel warehouses
+work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.warehouse import Warehouse
+
+DBT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
+CODE_FOLDERS = (*DBT_FOLDERS, "orchestration", "expectations")
+CODE_SUFFIXES = frozenset({".sql", ".yml", ".py", ".md", ".csv"})
+# What the run alone knows, and what stands for it while parsing. It must not be found in what was parsed: a config or a
+# property that held it would go stale overnight.
+PARSED_DAY = "1907-03-11"
+RUN_VARS = {"as_of_date": PARSED_DAY, "published_at": f"{PARSED_DAY} 01:02:03"}
+QUIET = ("--quiet", "--no-print", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
+MODELS_PER_PROGRESS_LINE = 25
+MANIFESTS_KEPT = 3
+
+
+class BuildError(Exception):
+    """dbt could not parse the project or run at all: not the fault of the data."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one dbt node. `failures` counts offending rows of a data test; `seconds` is wall time."""
+
+    unique_id: str
+    resource_type: str
+    name: str
+    status: str
+    seconds: float
+    failures: int
+    message: str
+    compiled_code: str
+    attached_node: str | None
+
+    @property
+    def is_test(self) -> bool:
+        return self.resource_type == "test"
+
+    @property
+    def is_broken(self) -> bool:
+        return self.status in ("error", "fail", "runtime error")
+
+
+def hash_files(folders: Iterable[str], root: Path = PROJECT_DIR) -> str:
+    """SHA-256 over names and contents of the code files in these folders and of the dbt project's two files."""
+    digest = hashlib.sha256()
+    files = [root / "dbt_project.yml", root / "profiles.yml"]
+    for folder in folders:
+        files += [path for path in (root / folder).rglob("*") if path.suffix in CODE_SUFFIXES]
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def dbt_environment(build_file: Path) -> Iterator[None]:
+    """profiles.yml takes the build file from the environment; put it there for the length of a dbt call."""
+    before = os.environ.get("CSW_BUILD_FILE")
+    os.environ["CSW_BUILD_FILE"] = str(build_file)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CSW_BUILD_FILE"]
+        else:
+            os.environ["CSW_BUILD_FILE"] = before
+
+
+def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Path:
+    """The folder that holds `manifest.json` and `manifest.msgpack` of the project as it is now; parses when it must.
+
+    Raises:
+        BuildError: dbt can't parse the project, or the project uses the as-of date where it's fixed by parsing.
+    """
+    from dbt.version import __version__ as dbt_version
+
+    facts = json.dumps([hash_files(DBT_FOLDERS), dict(given_vars), dbt_version, str(PROJECT_DIR)], sort_keys=True)
+    folder = warehouse.target / hashlib.sha256(facts.encode()).hexdigest()[:16]
+    if (folder / "manifest.msgpack").exists():
+        folder.touch()
+        return folder
+    warehouse.target.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    _parse(warehouse, aside, {**given_vars, **RUN_VARS})
+    if folder.exists():  # another process was faster
+        shutil.rmtree(aside)
+        return folder
+    aside.rename(folder)
+    for old in sorted(warehouse.target.iterdir(), key=lambda path: path.stat().st_mtime)[:-MANIFESTS_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> None:
+    from dbt.cli.main import dbtRunner
+
+    arguments = ["parse", *QUIET, "--no-partial-parse", "--target-path", str(folder)]
+    with dbt_environment(warehouse.build_file):
+        outcome = dbtRunner().invoke([*arguments, *_project_arguments(), "--vars", json.dumps(dict(variables))])
+    if not outcome.success:
+        raise BuildError(f"dbt can't parse the project: {outcome.exception}")
+    _refuse_baked(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    (folder / "manifest.msgpack").write_bytes(outcome.result.to_msgpack())
+    for leftover in ("partial_parse.msgpack", "semantic_manifest.json", "perf_info.json"):
+        (folder / leftover).unlink(missing_ok=True)
+
+
+def _refuse_baked(manifest: Mapping[str, Any]) -> None:
+    baked = [key for key, node in manifest["nodes"].items() if PARSED_DAY in json.dumps(node)]
+    if baked:
+        names = ", ".join(baked)
+        raise BuildError(f"{' or '.join(RUN_VARS)} is used where parsing fixes it (a config or a property): {names}")
+
+
+def _project_arguments() -> list[str]:
+    return ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json as a dictionary."""
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+def build(
+    warehouse: Warehouse,
+    manifest_folder: Path,
+    variables: Mapping[str, Any],
+    *,
+    full_refresh: bool,
+    progress: Callable[[str], None],
+) -> list[NodeResult]:
+    """Run seeds, models, snapshots and data tests (unit tests are pytest's) and say what became of each node.
+
+    Raises:
+        BuildError: dbt itself failed; a node that fails is a result, not an exception.
+    """
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest = Manifest.from_msgpack((manifest_folder / "manifest.msgpack").read_bytes())
+    manifest.build_flat_graph()
+    total = sum(node.resource_type in ("model", "seed", "snapshot") for node in manifest.nodes.values())
+    finished: list[str] = []
+
+    def on_event(event: Any) -> None:
+        if event.info.name != "NodeFinished" or event.data.node_info.resource_type == "test":
+            return
+        finished.append(event.data.node_info.unique_id)
+        if len(finished) % MODELS_PER_PROGRESS_LINE == 0:
+            progress(f"  {len(finished)} of {total} models built")
+
+    arguments = ["build", *QUIET, "--no-write-json", "--target-path", str(manifest_folder)]
+    arguments += ["--exclude-resource-types", "unit_test", "--vars", json.dumps(dict(variables))]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    with dbt_environment(warehouse.build_file):
+        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_project_arguments()])
+    if outcome.result is None:
+        raise BuildError(f"dbt could not run: {outcome.exception}")
+    return [_node_result(result) for result in outcome.result.results]
+
+
+def _node_result(result: Any) -> NodeResult:
+    node = result.node
+    return NodeResult(
+        unique_id=node.unique_id,
+        resource_type=str(node.resource_type),
+        name=node.name,
+        status=str(result.status),
+        seconds=float(result.execution_time),
+        failures=int(result.failures or 0),
+        message=" ".join((result.message or "").split()),
+        compiled_code=getattr(node, "compiled_code", None) or "",
+        attached_node=getattr(node, "attached_node", None),
+    )
+
+
+def failing_rows(build_file: Path, result: NodeResult, limit: int = 5) -> list[str]:
+    """The first rows that a data test found, as text; none when the test could not run."""
+    if not result.is_test or result.status == "error" or not result.compiled_code:
+        return []
+    with duckdb.connect(str(build_file), read_only=True) as con:
+        found = con.execute(f"select * from ({result.compiled_code}) as failing limit {int(limit)}")
+        names = [column[0] for column in found.description]
+        return [
+            ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in found.fetchall()
+        ]
+
+
+def begin_build(con: duckdb.DuckDBPyConnection, run_id: str, settings: Settings) -> bool:
+    """Note in `ops.builds` that a build begins. True when it must be a full one.
+
+    What the last build left is only built upon when that build ended well, with the same code and vars, for an as-of
+    date that isn't later: otherwise an incremental model could keep rows of a killed, different or future night.
+    """
+    facts = json.dumps([hash_files(DBT_FOLDERS), dict(settings.given_vars)], sort_keys=True)
+    fingerprint = hashlib.sha256(facts.encode()).hexdigest()
+    con.execute("create schema if not exists ops")
+    con.execute(
+        "create table if not exists ops.builds (run_id varchar, fingerprint varchar, as_of date, finished boolean)"
+    )
+    last = con.execute("select fingerprint, as_of, finished from ops.builds").fetchone()
+    con.execute("begin")
+    con.execute("delete from ops.builds")
+    con.execute("insert into ops.builds values (?, ?, ?, false)", [run_id, fingerprint, settings.as_of])
+    con.execute("commit")
+    return last is None or last[0] != fingerprint or last[1] > settings.as_of or not last[2]
+
+
+def finish_build(con: duckdb.DuckDBPyConnection) -> None:
+    """Note in `ops.builds` that the build ended well."""
+    con.execute("update ops.builds set finished = true")

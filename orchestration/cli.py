@@ -1,0 +1,166 @@
+"""The command line of the warehouse.
+
+Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 internal failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from orchestration.night import FAILED, REFUSED
+from orchestration.settings import Settings, UsageError, describe_vars, now_utc, resolve_settings
+from orchestration.warehouse import Warehouse, exclusive
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what a user can cause is told in a line, without a trace."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UsageError as error:
+        print(f"csw: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("csw: interrupted; the published file is as it was", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        print(f"csw: internal failure: {type(error).__name__}: {error}\n{_trace_note(options)}", file=sys.stderr)
+        return FAILED
+
+
+def _trace_note(options: argparse.Namespace) -> str:
+    folder = _warehouse(options).runs
+    if not folder.is_dir():
+        return traceback.format_exc()
+    log = folder / f"{now_utc():%Y%m%dT%H%M%S}-failure.log"
+    log.write_text(traceback.format_exc(), encoding="utf-8")
+    return f"csw: the trace is in {log}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="csw", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--warehouse", metavar="DIR", help="warehouse folder (CSW_WAREHOUSE, ./warehouse)")
+    _add_nightly(commands, everywhere)
+    _add_sample(commands)
+    command = commands.add_parser("status", parents=[everywhere], help="what is published, and how the last run ended")
+    command.set_defaults(run=_status)
+    command = commands.add_parser("rollback", parents=[everywhere], help="publish the version before this one again")
+    command.add_argument("--to", metavar="VERSION", help="a version that csw status lists, older or newer")
+    command.set_defaults(run=_rollback)
+    command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
+    command.add_argument("sql")
+    command.add_argument("--csv", action="store_true", help="print CSV, all rows")
+    command.set_defaults(run=_query)
+    return parser
+
+
+def _add_nightly(commands: argparse._SubParsersAction, everywhere: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "nightly",
+        parents=[everywhere],
+        help="load, check, build, check and publish",
+        epilog=describe_vars(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--landing", metavar="DIR", help="landing folder (CSW_LANDING, ./landing)")
+    command.add_argument("--as-of", metavar="DATE", help="the day that is reported, YYYY-MM-DD (CSW_AS_OF, yesterday)")
+    command.add_argument(
+        "--var",
+        metavar="NAME=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="a var, or several (CSW_VARS with commas between)",
+    )
+    command.add_argument("--versions", metavar="N", help="published versions to keep (CSW_VERSIONS, 7)")
+    command.add_argument(
+        "--accept",
+        metavar="SUITE.RULE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="expectations that only warn tonight (CSW_ACCEPT with commas between)",
+    )
+    command.add_argument("--sample-if-empty", action="store_true", help="make a sample company when nothing has landed")
+    command.add_argument("--timings", action="store_true", help="print the seconds by stage and by model")
+    command.set_defaults(run=_nightly)
+
+
+def _add_sample(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("sample", help="make the landing files of a believable company")
+    command.add_argument("--accounts", type=int, metavar="N")
+    command.add_argument("--months", type=int, metavar="N")
+    command.add_argument("--events", type=int, metavar="N")
+    command.add_argument("--end", type=date.fromisoformat, metavar="DATE", help="the last day with data")
+    command.add_argument("--seed", type=int, metavar="S")
+    command.add_argument("--dirt", type=float, metavar="SHARE", help="share of rows with everyday defects, 0 to 1")
+    command.add_argument("--out", type=Path, metavar="DIR", default=Path("landing"))
+    command.set_defaults(run=_sample)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return resolve_settings(
+        landing=options.landing,
+        warehouse=options.warehouse,
+        as_of=options.as_of,
+        variables=options.var,
+        versions=options.versions,
+        accept=options.accept,
+        sample_if_empty=options.sample_if_empty,
+        timings=options.timings,
+    )
+
+
+def _warehouse(options: argparse.Namespace) -> Warehouse:
+    return Warehouse(resolve_settings(warehouse=getattr(options, "warehouse", None)).warehouse)
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from orchestration.nightly import run_night
+
+    return run_night(_settings(options)).exit_code
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from orchestration.sample import make_sample
+
+    names = ("accounts", "months", "events", "end", "seed", "dirt")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    make_sample(options.out, **given, progress=lambda line: print(line, flush=True))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from orchestration.summary import status_of
+
+    print(status_of(_warehouse(options)))
+    return 0
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from orchestration.publishing import rollback
+
+    warehouse = _warehouse(options)
+    if not warehouse.marts_file.exists():
+        raise UsageError(f"nothing is published in {warehouse.root}")
+    with exclusive(warehouse):
+        publication = rollback(warehouse, options.to)
+    print(f"published again: version {publication.version}, as of {publication.as_of_date}")
+    return 0
+
+
+def _query(options: argparse.Namespace) -> int:
+    from orchestration.querying import print_query
+
+    warehouse = _warehouse(options)
+    if not warehouse.marts_file.exists():
+        raise UsageError(f"nothing is published in {warehouse.root}")
+    print_query(warehouse.marts_file, options.sql, as_csv=options.csv)
+    return 0

@@ -1,0 +1,53 @@
+"""Puts assets, checks, job and schedule together for one warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.assets import dbt_models, landed_tables, publication
+from orchestration.building import prepare_manifest, read_manifest
+from orchestration.checks import arrival_checks, mart_checks
+from orchestration.resources import night_resource
+from orchestration.schedules import nightly_job, nightly_schedule
+from orchestration.settings import Settings
+from orchestration.warehouse import Warehouse
+
+INSTANCE = """\
+# Written by the run. Runs are kept in this folder; nothing is sent anywhere.
+telemetry:
+  enabled: false
+run_retries:
+  enabled: true
+  retry_on_asset_or_op_failure: false
+"""
+
+
+def definitions_for(settings: Settings) -> dg.Definitions:
+    """The code location for this warehouse; parses the dbt project when its manifest isn't there yet.
+
+    Raises:
+        BuildError: dbt can't parse the project.
+        UsageError: the warehouse folder can't be written.
+    """
+    warehouse = Warehouse(settings.warehouse)
+    warehouse.prepare()
+    manifest = read_manifest(prepare_manifest(warehouse, settings.given_vars))
+    timezone = settings.var("reporting_timezone")
+    job = nightly_job()
+    return dg.Definitions(
+        assets=[landed_tables(manifest), dbt_models(manifest), publication(manifest, timezone)],
+        asset_checks=[arrival_checks(), mart_checks(manifest)],
+        jobs=[job],
+        schedules=[nightly_schedule(job, timezone)],
+        resources={"night": night_resource},
+        executor=dg.in_process_executor,
+    )
+
+
+def write_instance(home: Path) -> None:
+    """The Dagster instance of the warehouse: its settings file, made once so that people may change it."""
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(INSTANCE, encoding="utf-8")

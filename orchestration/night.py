@@ -1,0 +1,214 @@
+"""One run: what it was told, its stages in order, and how it ended.
+
+The stages are plain functions of a `Night`; Dagster's assets call them, so `csw nightly`, the schedule and `dagster
+dev` run the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from orchestration.settings import Settings, UsageError, now_utc
+from orchestration.warehouse import Warehouse, exclusive
+
+if TYPE_CHECKING:
+    from expectations.rules import Finding, SuiteResult
+    from orchestration.building import NodeResult
+    from orchestration.loading import LoadReport
+    from orchestration.publishing import Publication
+
+PUBLISHED, BLOCKED, REFUSED, FAILED = 0, 1, 2, 3
+ENDINGS = {PUBLISHED: "published", BLOCKED: "blocked", REFUSED: "refused", FAILED: "failed"}
+
+
+class Stopped(Exception):
+    """The run ends here without publishing, for a reason that people can mend: blocked by a check, or refused input."""
+
+    def __init__(self, exit_code: int, problems: list[Problem]) -> None:
+        super().__init__("\n".join(problem.text() for problem in problems))
+        self.exit_code = exit_code
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason why a run was blocked or refused, or one warning: where, what, which rows, what to do."""
+
+    table: str
+    what: str
+    rows: tuple[str, ...]
+    remedy: str
+
+    def text(self) -> str:
+        rows = "".join(f"\n      {row}" for row in self.rows)
+        return f"{self.table}: {self.what}{rows}\n    -> {self.remedy}"
+
+
+@dataclass
+class Night:
+    """The state of one run. Times are UTC; `stages` holds seconds of wall time by stage.
+
+    `published_at` is settled at the start, so that what dbt writes down as the moment of publication is that moment.
+    """
+
+    settings: Settings
+    warehouse: Warehouse
+    echo: Callable[[str], None]
+    started_at: datetime
+    published_at: datetime
+    retries: int = 0
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    stages: dict[str, float] = field(default_factory=dict)
+    load: LoadReport | None = None
+    nodes: list[NodeResult] = field(default_factory=list)
+    suites: list[SuiteResult] = field(default_factory=list)
+    publication: Publication | None = None
+    stopped: Stopped | None = None
+    crash: str | None = None
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def log_file(self) -> Path:
+        return self.warehouse.runs / f"{self.started_at:%Y%m%dT%H%M%S}-{self.run_id[:8]}.log"
+
+    @property
+    def exit_code(self) -> int:
+        if self.stopped is not None:
+            return self.stopped.exit_code
+        return FAILED if self.crash or self.publication is None else PUBLISHED
+
+    def say(self, text: str) -> None:
+        """A line of progress, with the seconds since the start."""
+        line = f"[{time.perf_counter() - self._began:7.1f} s] {text}"
+        self.echo(line)
+        with self.log_file.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage and remember how it failed, if it does."""
+        self.say(name)
+        began = time.perf_counter()
+        try:
+            yield
+        except Stopped as stopped:
+            self.stopped = stopped
+            raise
+        except UsageError as error:
+            self.stopped = Stopped(REFUSED, [Problem("input", str(error), (), "mend it and run again")])
+            raise self.stopped from error
+        except Exception as error:
+            self.note_crash(f"{name}: {type(error).__name__}: {error}", traceback.format_exc())
+            raise
+        else:
+            self.crash = None  # a retry went well
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
+
+    def note_crash(self, what: str, trace: str) -> None:
+        """The run failed in a way that nobody foresaw; the trace goes into the log."""
+        self.crash = what
+        with self.log_file.open("a", encoding="utf-8") as log:
+            log.write(trace)
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The build file, open for writing and closed again before dbt or Great Expectations open it."""
+        with duckdb.connect(str(self.warehouse.build_file)) as con:
+            yield con
+
+    def warnings(self) -> list[Problem]:
+        """What was found but doesn't block."""
+        return [problem for severity, problem in self._found() if severity == "warning"]
+
+    def errors(self) -> list[Problem]:
+        """What was found and blocks."""
+        return [problem for severity, problem in self._found() if severity == "error"]
+
+    def severity_of(self, finding: Finding) -> str:
+        """The rule's own severity, unless this night was told to accept it."""
+        return "warning" if f"{finding.suite}.{finding.rule}" in self.settings.accept else finding.severity
+
+    def _found(self) -> Iterator[tuple[str, Problem]]:
+        for suite in self.suites:
+            for found in suite.findings:
+                name, severity, remedy = f"{found.suite}.{found.rule}", self.severity_of(found), found.remedy
+                if severity == "error":
+                    remedy += f" If it is meant, let this night pass with: csw nightly --accept {name}"
+                what = f"{name} ({found.expectation}), {found.unexpected} unexpected"
+                yield severity, Problem(found.table, what, tuple(found.rows), remedy)
+        for node in self.nodes:
+            if node.is_broken or node.status == "warn":
+                yield "error" if node.is_broken else "warning", _node_problem(self, node)
+
+    def outcome(self) -> dict[str, Any]:
+        """What last.json says of this run."""
+        return {
+            "run_id": self.run_id,
+            "started_at": self.started_at,
+            "finished_at": now_utc(),
+            "outcome": ENDINGS[self.exit_code],
+            "exit_code": self.exit_code,
+            "as_of": self.settings.as_of,
+            "landing": self.settings.landing,
+            "vars": dict(self.settings.given_vars),
+            "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
+            "problems": [problem.text() for problem in self.stopped.problems] if self.stopped else [],
+            "warnings": [problem.text() for problem in self.warnings()],
+            "crash": self.crash,
+            "log": self.log_file,
+            "version": self.publication.version if self.publication else None,
+        }
+
+
+def _node_problem(night: Night, node: NodeResult) -> Problem:
+    from orchestration.building import failing_rows
+
+    table = (node.attached_node or node.unique_id).rsplit(".", 1)[-1] if node.is_test else node.name
+    if node.is_test and node.status != "error":
+        what = f"test {node.name}: {node.failures} rows fail"
+        remedy = "mend these rows in the source and deliver them again, then run again"
+    else:
+        what = f"{node.resource_type} {node.name} failed: {node.message}"
+        remedy = "see the model; the message above is the database's"
+    return Problem(table, what, tuple(failing_rows(night.warehouse.build_file, node)), remedy)
+
+
+def _echo(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterator[Night]:
+    """Hold the warehouse for one run, clean up after a killed one, and write down how this one ended.
+
+    Raises:
+        UsageError: another run holds the warehouse, or its folder can't be written.
+    """
+    from orchestration.publishing import clean_leftovers, next_instant
+
+    warehouse = Warehouse(settings.warehouse)
+    warehouse.prepare()
+    with exclusive(warehouse):
+        started_at = now_utc()
+        night = Night(settings, warehouse, echo, started_at, next_instant(warehouse, started_at))
+        warehouse.write_last_run({"run_id": night.run_id, "started_at": night.started_at, "outcome": "running"})
+        for name in clean_leftovers(warehouse):
+            night.say(f"removed {name}, left by a run that was killed")
+        try:
+            yield night
+        finally:
+            warehouse.write_last_run(night.outcome())
+            warehouse.prune_logs()

@@ -1,0 +1,51 @@
+"""`csw nightly`: the Dagster job `nightly`, executed in this process with the warehouse's own instance."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+
+from orchestration.night import Night, one_night
+from orchestration.settings import Settings
+from orchestration.summary import summary_of, timings_of
+
+QUIET_RUN = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_night(settings: Settings) -> Night:
+    """Run one night and print its summary; the night says how it ended.
+
+    Raises:
+        UsageError: another run holds the warehouse, or its folder can't be written.
+    """
+    with one_night(settings) as night:
+        # A stage that failed has noted how, with its trace in the log; the night's exit code and summary say it.
+        with suppress(Exception):
+            _execute(night)
+        night.echo(summary_of(night))
+        if settings.timings:
+            night.echo(timings_of(night))
+    return night
+
+
+def _execute(night: Night) -> None:
+    with night.stage("preparing"):
+        warnings.filterwarnings("ignore", module="dagster")
+        import dagster as dg
+
+        from orchestration.code_location import definitions_for, write_instance
+        from orchestration.schedules import JOB
+
+        home = night.warehouse.dagster_home
+        os.environ["DAGSTER_HOME"] = str(home)
+        write_instance(home)
+        job = definitions_for(night.settings).resolve_job_def(JOB)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        result = job.execute_in_process(
+            run_config=QUIET_RUN, instance=instance, resources={"night": night}, raise_on_error=False
+        )
+    if not result.success and night.stopped is None and night.crash is None:
+        errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+        traces = "\n".join(error.to_string() for error in errors)
+        night.note_crash("the job failed outside its stages", traces)

@@ -1,0 +1,260 @@
+"""Write, audit, publish: the published file is written aside, checked, and swapped in by one rename.
+
+`versions/<published_at>.duckdb` are hard links of the last published files, so each is whole and costs no second copy.
+Every function leaves the published file either as it was or complete, wherever it's killed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.settings import UsageError
+from orchestration.warehouse import Warehouse
+
+STAMP = "%Y%m%dT%H%M%S%fZ"
+PART = ".part"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The row of `meta_publication`. Instants are naive UTC; `published_at` names the version."""
+
+    as_of_date: date
+    published_at: datetime
+    code_version: str
+    input_hash: str
+    reporting_currency: str
+    reporting_timezone: str
+    checks_passed: int
+    checks_warned: int
+    run_id: str
+    previous_published_at: datetime | None
+
+    @property
+    def version(self) -> str:
+        return self.published_at.strftime(STAMP)
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A table to publish: its name, what orders its rows, and what its docs say (columns by name)."""
+
+    name: str
+    grain: Sequence[str]
+    description: str
+    columns: Mapping[str, str]
+
+
+def marts_of(manifest: Mapping[str, Any]) -> list[Mart]:
+    """The tables in schema `marts` by dbt's manifest; a table's grain is the primary key of its contract."""
+    marts = []
+    for node in manifest["nodes"].values():
+        if node["resource_type"] != "model" or node["schema"] != "marts":
+            continue
+        keys = [rule["columns"] for rule in node.get("constraints", []) if rule["type"] == "primary_key"]
+        keys += [
+            [name]
+            for name, column in node["columns"].items()
+            if any(rule["type"] == "primary_key" for rule in column.get("constraints", []))
+        ]
+        marts.append(
+            Mart(
+                name=node["alias"],
+                grain=keys[0] if keys else (),
+                description=node["description"],
+                columns={name: column["description"] for name, column in node["columns"].items()},
+            )
+        )
+    return sorted(marts, key=lambda mart: mart.name)
+
+
+def read_publication(file: Path) -> Publication | None:
+    """The `meta_publication` row of a published file, or None when there is no such file.
+
+    Raises:
+        duckdb.Error: the file is there but isn't a published file.
+    """
+    if not file.exists():
+        return None
+    names = [field.name for field in fields(Publication)]
+    with duckdb.connect(str(file), read_only=True) as con:
+        row = con.execute(f"select {', '.join(names)} from meta_publication").fetchone()
+    return Publication(**dict(zip(names, row, strict=True)))
+
+
+def kept_versions(warehouse: Warehouse) -> list[str]:
+    """The versions that a rollback can go to, oldest first."""
+    return sorted(path.stem for path in warehouse.versions.glob("*.duckdb"))
+
+
+def next_instant(warehouse: Warehouse, now: datetime) -> datetime:
+    """`now` as naive UTC, or just after the newest version when a clock that went back would break their order."""
+    instant = now.replace(tzinfo=None)
+    versions = kept_versions(warehouse)
+    if versions:
+        instant = max(instant, datetime.strptime(versions[-1], STAMP) + timedelta(microseconds=1))
+    return instant
+
+
+def clean_leftovers(warehouse: Warehouse) -> list[str]:
+    """Remove what a killed run left half written, and list the published file as a version if it isn't one yet."""
+    leftovers = [
+        *warehouse.versions.glob(f"*{PART}*"),
+        *warehouse.root.glob(f".marts*{PART}*"),
+        *warehouse.target.glob("*.new"),
+    ]
+    for path in leftovers:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    _list_current(warehouse)
+    return [path.name for path in leftovers]
+
+
+def publish(warehouse: Warehouse, marts: Sequence[Mart], publication: Publication, keep: int) -> Path:
+    """Write the marts and `meta_publication` aside, audit them, swap them in, and keep the last `keep` versions.
+
+    Raises:
+        OSError, duckdb.Error: the file could not be written or differs from the build; the published one is as it was.
+    """
+    part = warehouse.versions / f"{publication.version}{PART}"
+    _write(part, warehouse.build_file, marts, publication)
+    part.chmod(0o644)
+    _sync(part)
+    _sync(warehouse.versions)
+    _swap(warehouse, part)
+    _list_current(warehouse)
+    _prune(warehouse, keep)
+    return warehouse.marts_file
+
+
+def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
+    """Publish an earlier version again: the one that the published version followed, or the one named by `to`.
+
+    Raises:
+        UsageError: nothing is published, or there is no such version.
+    """
+    clean_leftovers(warehouse)
+    current = read_publication(warehouse.marts_file)
+    if current is None:
+        raise UsageError(f"nothing is published in {warehouse.root}")
+    kept = kept_versions(warehouse)
+    if to is None and current.previous_published_at is not None:
+        to = current.previous_published_at.strftime(STAMP)
+    if to not in kept:
+        wanted = f"version {to} is not kept" if to else "there is no earlier version"
+        raise UsageError(f"{wanted}; kept: {', '.join(kept)}")
+    part = warehouse.root / f".marts{PART}"
+    _link(warehouse.versions / f"{to}.duckdb", part)
+    _swap(warehouse, part)
+    return read_publication(warehouse.marts_file)
+
+
+def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Publication) -> None:
+    for stale in (part, part.with_name(part.name + ".wal")):
+        stale.unlink(missing_ok=True)
+    with duckdb.connect() as con:
+        con.execute(f"attach {_literal(str(build_file))} as {_name(build_file.stem)} (read_only)")
+        con.execute(f"attach {_literal(str(part))} as aside")
+        for mart in marts:
+            source = f"{_name(build_file.stem)}.marts.{_name(mart.name)}"
+            order = ", ".join(map(_name, mart.grain)) or "all"
+            con.execute(f"create table aside.main.{_name(mart.name)} as select * from {source} order by {order}")
+            _comment(con, mart)
+            built, written = (
+                con.execute(f"select count(*) from {table}").fetchone()[0]
+                for table in (source, f"aside.main.{_name(mart.name)}")
+            )
+            if built != written:
+                raise duckdb.IOException(f"{mart.name}: {built} rows built, {written} rows written")
+        _write_meta(con, publication)
+        con.execute("detach aside")
+    if part.with_name(part.name + ".wal").exists():
+        raise duckdb.IOException(f"{part.name} was not closed: a .wal lies beside it")
+    if read_publication(part) != publication:
+        raise duckdb.IOException(f"{part.name} doesn't read back as it was written")
+
+
+def _comment(con: duckdb.DuckDBPyConnection, mart: Mart) -> None:
+    table = f"aside.main.{_name(mart.name)}"
+    if mart.description:
+        con.execute(f"comment on table {table} is {_literal(mart.description)}")
+    present = {row[0] for row in con.execute(f"describe {table}").fetchall()}
+    for column, description in mart.columns.items():
+        if description and column in present:
+            con.execute(f"comment on column {table}.{_name(column)} is {_literal(description)}")
+
+
+def _write_meta(con: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    con.execute(
+        """create table aside.main.meta_publication (
+            as_of_date date, published_at timestamp, code_version varchar, input_hash varchar,
+            reporting_currency varchar, reporting_timezone varchar, checks_passed bigint, checks_warned bigint,
+            run_id varchar, previous_published_at timestamp)"""
+    )
+    con.execute(
+        "insert into aside.main.meta_publication values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [getattr(publication, field.name) for field in fields(Publication)],
+    )
+    con.execute("comment on table aside.main.meta_publication is 'What this file stands for. One row.'")
+
+
+def _swap(warehouse: Warehouse, part: Path) -> None:
+    # A .wal that somebody's writing connection left would be replayed into the new file and break it.
+    warehouse.marts_file.with_name("marts.duckdb.wal").unlink(missing_ok=True)
+    part.replace(warehouse.marts_file)
+    part.unlink(missing_ok=True)  # rename(2) does nothing between two names of one file
+    _sync(warehouse.root)
+
+
+def _list_current(warehouse: Warehouse) -> None:
+    current = read_publication(warehouse.marts_file)
+    if current is None:
+        return
+    listed = warehouse.versions / f"{current.version}.duckdb"
+    if not listed.exists():
+        _link(warehouse.marts_file, listed)
+        _sync(warehouse.versions)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without hard links: a copy, made aside so that it's never half there
+        aside = target.with_name(target.name + PART)
+        shutil.copy2(source, aside)
+        _sync(aside)
+        aside.replace(target)
+
+
+def _prune(warehouse: Warehouse, keep: int) -> None:
+    current = read_publication(warehouse.marts_file)
+    for version in kept_versions(warehouse)[:-keep]:
+        if version != current.version:
+            (warehouse.versions / f"{version}.duckdb").unlink()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

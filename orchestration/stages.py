@@ -1,0 +1,157 @@
+"""The stages of a night, in the order in which they run: each takes the `Night`, does its part and notes it there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+
+import duckdb
+
+from orchestration.night import BLOCKED, REFUSED, Night, Problem, Stopped
+from orchestration.settings import UsageError
+
+PROJECT = "customer-success-warehouse"
+
+
+def load(night: Night) -> None:
+    """Landing folder -> schemas `raw` and `ops`; the previous publication -> schema `history`.
+
+    Raises:
+        Stopped: the folder is missing, a file is refused, or nothing has ever landed.
+    """
+    from orchestration.history import carry_history
+    from orchestration.loading import create_landing_schema, load_landing
+
+    landing, adapters = night.settings.landing, night.settings.var("adapters")
+    with night.stage("loading"):
+        if night.settings.sample_if_empty:
+            _sample_if_empty(night)
+        if not landing.is_dir() and not adapters:
+            raise UsageError(f"there is no landing folder {landing}")
+        with night.connect() as con:
+            create_landing_schema(con)
+            if landing.is_dir():
+                night.load = load_landing(
+                    con,
+                    landing,
+                    run_id=night.run_id,
+                    loaded_at=night.started_at.replace(tzinfo=None),
+                    progress=lambda line: night.say(f"  {line}"),
+                )
+            _refuse_unread(night, con)
+            carried = carry_history(con, night.warehouse.marts_file)
+        night.say(f"  {sum(carried.values()):,} rows carried from the previous publication")
+
+
+def _sample_if_empty(night: Night) -> None:
+    from orchestration.sample import make_sample
+
+    landing = night.settings.landing
+    if landing.is_dir() and any(landing.iterdir()):
+        return
+    night.say(f"  {landing} is empty: making a sample company")
+    make_sample(landing, progress=lambda line: night.say(f"  {line}"))
+
+
+def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
+    refused = night.load.refused_files if night.load else []
+    if refused:
+        # A table without a file that was delivered would be published as if the file had never existed.
+        raise Stopped(
+            REFUSED,
+            [Problem(f"raw.{file.table}", f"{file.path}: {file.reason}", (), file.remedy) for file in refused],
+        )
+    landed = con.execute("select count(*) from ops.load_log where loaded_rows > 0").fetchone()[0]
+    if not landed and not night.settings.var("adapters"):
+        raise UsageError(f"nothing has landed yet: {night.settings.landing} holds no rows of a raw table")
+
+
+def check_arrivals(night: Night) -> None:
+    """Great Expectations on what arrived. Errors are noted, not raised: the caller reports every check first."""
+    from expectations.profiles import profile_arrivals
+    from expectations.raw import RAW_SUITES
+    from expectations.runner import run_suites
+
+    with night.stage("checking what arrived"):
+        with night.connect() as con:
+            profile_arrivals(con, night.run_id, night.started_at.date())
+        night.suites += run_suites(night.warehouse.build_file, RAW_SUITES)
+        _block(night)
+
+
+def build(night: Night) -> None:
+    """dbt: seeds, models and data tests."""
+    from orchestration import building
+
+    with night.stage("building"):
+        manifest = building.prepare_manifest(night.warehouse, night.settings.given_vars)
+        with night.connect() as con:
+            full = building.begin_build(con, night.run_id, night.settings)
+        variables = {**night.settings.dbt_vars, "published_at": f"{night.published_at:%Y-%m-%d %H:%M:%S.%f}"}
+        night.nodes = building.build(night.warehouse, manifest, variables, full_refresh=full, progress=night.say)
+        if not any(node.is_broken for node in night.nodes):
+            with night.connect() as con:
+                building.finish_build(con)
+        _block(night)
+
+
+def check_marts(night: Night) -> None:
+    """Great Expectations on what is about to leave."""
+    from expectations.marts import MART_SUITES
+    from expectations.profiles import profile_marts
+    from expectations.runner import run_suites
+
+    with night.stage("checking the marts"):
+        with night.connect() as con:
+            profile_marts(con, night.settings.as_of, night.warehouse.marts_file)
+        night.suites += run_suites(night.warehouse.build_file, MART_SUITES)
+        _block(night)
+
+
+def _block(night: Night) -> None:
+    problems = night.errors()
+    night.stopped = Stopped(BLOCKED, problems) if problems else None
+
+
+def publish(night: Night) -> None:
+    """Write the marts aside, audit, swap, and let what arrived tonight become history."""
+    from expectations.profiles import accept_arrivals
+    from orchestration import building, publishing
+
+    with night.stage("publishing"):
+        previous = publishing.read_publication(night.warehouse.marts_file)
+        manifest = building.read_manifest(building.prepare_manifest(night.warehouse, night.settings.given_vars))
+        code = building.hash_files(building.CODE_FOLDERS)
+        publication = publishing.Publication(
+            as_of_date=night.settings.as_of,
+            published_at=night.published_at,
+            code_version=f"{version(PROJECT)}+{code[:12]}",
+            input_hash=_input_hash(night),
+            reporting_currency=night.settings.var("reporting_currency"),
+            reporting_timezone=night.settings.var("reporting_timezone"),
+            checks_passed=passed_checks(night),
+            checks_warned=len(night.warnings()),
+            run_id=night.run_id,
+            previous_published_at=previous.published_at if previous else None,
+        )
+        publishing.publish(night.warehouse, publishing.marts_of(manifest), publication, night.settings.versions)
+        night.publication = publication
+        with night.connect() as con:
+            accept_arrivals(con, night.run_id)
+
+
+def passed_checks(night: Night) -> int:
+    """dbt's data tests and the expectations that passed."""
+    tests = sum(node.is_test and node.status == "pass" for node in night.nodes)
+    return tests + sum(len(suite.passed) for suite in night.suites)
+
+
+def _input_hash(night: Night) -> str:
+    """SHA-256 over the contents that were loaded, in no order, and the vars: the same deliveries give the same hash."""
+    with duckdb.connect(str(night.warehouse.build_file), read_only=True) as con:
+        contents = con.execute(
+            "select distinct table_name, content_hash from ops.load_log where status = 'loaded' order by all"
+        ).fetchall()
+    facts = json.dumps([contents, night.settings.dbt_vars], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()

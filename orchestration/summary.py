@@ -1,0 +1,159 @@
+"""What a run tells people: the summary at its end, the scoreboard of headline KPIs, and the status at any time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from orchestration.night import BLOCKED, ENDINGS, FAILED, PUBLISHED, Night
+from orchestration.warehouse import Warehouse, is_running
+
+PROBLEMS_SHOWN = 20
+SLOWEST_SHOWN = 15
+NOT_AVAILABLE = "-"
+
+_SCOREBOARD = """
+select
+    kpis.kpi_name, kpis.unit, board.period_start, board.value, board.target, coalesce(board.target_status, '-')
+from (
+    select * from mart_kpi_values
+    where is_headline and segment_type = 'all' and is_complete and period_type in ('month', 'quarter')
+    qualify row_number() over (partition by kpi_id order by period_type, period_start desc) = 1
+) as board
+join dim_kpis as kpis using (kpi_id)
+order by kpis.kpi_name
+"""
+
+
+def summary_of(night: Night) -> str:
+    """The lines that a run ends with: files, rows, models, checks, seconds a stage, and where to look."""
+    lines = ["", f"Night of {night.settings.as_of}: {ENDINGS[night.exit_code].upper()}"]
+    if night.load:
+        load = night.load
+        files = ", ".join(f"{load.total('files_' + kind)} {kind}" for kind in ("new", "known", "refused"))
+        rows = ", ".join(f"{load.total('rows_' + kind):,} {kind}" for kind in ("delivered", "loaded", "quarantined"))
+        lines += [f"  files      {files}", f"  rows       {rows}"]
+        for refused in load.refused_rows[:PROBLEMS_SHOWN]:
+            lines.append(f"    quarantined {refused.message()}")
+        extra = {f"{table.table}.{name}" for table in load.tables.values() for name in table.extra_columns}
+        if extra:
+            lines.append(f"    columns not in the contract, left out: {', '.join(sorted(extra))}")
+        lines += [f"    not loaded: {notice}" for notice in load.notices[:PROBLEMS_SHOWN]]
+    lines += _built_and_checked(night)
+    lines.append("  seconds    " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in night.stages.items()))
+    lines += _problems(night)
+    if night.exit_code == PUBLISHED:
+        lines += [f"  published  {night.warehouse.marts_file} (version {night.publication.version})", ""]
+        lines += scoreboard(night.warehouse)
+    return "\n".join(lines)
+
+
+def _built_and_checked(night: Night) -> list[str]:
+    built = sum(not node.is_test and node.status == "success" for node in night.nodes)
+    tests = [node for node in night.nodes if node.is_test]
+    rules = sum(len(suite.rules) for suite in night.suites)
+    met = sum(len(suite.passed) for suite in night.suites)
+    passed = sum(node.status == "pass" for node in tests)
+    skipped = sum(node.status == "skipped" for node in night.nodes)
+    return [
+        f"  built      {built} models and seeds" + (f", {skipped} nodes skipped" if skipped else ""),
+        f"  checks     {passed} of {len(tests)} data tests and {met} of {rules} expectations passed, "
+        f"{len(night.warnings())} warned, {len(night.errors())} failed",
+    ]
+
+
+def _problems(night: Night) -> list[str]:
+    lines = [f"  warning    {problem.text()}" for problem in night.warnings()[:PROBLEMS_SHOWN]]
+    if night.stopped:
+        shown = night.stopped.problems[:PROBLEMS_SHOWN]
+        lines += [f"  {ENDINGS[night.exit_code]:9}  {problem.text()}" for problem in shown]
+        more = len(night.stopped.problems) - len(shown)
+        lines += [f"  and {more} more, all of them in {night.warehouse.last_run_file}"] if more > 0 else []
+    if night.exit_code == FAILED:
+        lines += [f"  failed     {night.crash}", f"  the trace is in {night.log_file}"]
+    if night.exit_code != PUBLISHED:
+        lines += [f"  nothing was published; {_published_now(night.warehouse)}"]
+    if night.exit_code == BLOCKED:
+        lines += ["  to go on   mend what is named above, then run csw nightly again"]
+    return lines
+
+
+def _published_now(warehouse: Warehouse) -> str:
+    from orchestration.publishing import read_publication
+
+    current = read_publication(warehouse.marts_file)
+    return f"{warehouse.marts_file} still stands for {current.as_of_date}" if current else "nothing was before"
+
+
+def scoreboard(warehouse: Warehouse) -> list[str]:
+    """The headline KPIs of the published file: last complete period, value, target and status."""
+    with duckdb.connect(str(warehouse.marts_file), read_only=True) as con:
+        tables = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
+        rows = con.execute(_SCOREBOARD).fetchall() if {"mart_kpi_values", "dim_kpis"} <= tables else []
+    lines = [f"  {'headline KPI':34} {'period':10} {'value':>14} {'target':>14}  status"]
+    for name, unit, period, value, target, status in rows:
+        lines.append(f"  {name:34} {period:%Y-%m}    {_figure(value, unit):>14} {_figure(target, unit):>14}  {status}")
+    if not rows:
+        lines.append("  no complete period yet")
+    return [*lines, "", f'  look       csw query "select * from mart_kpi_values limit 10" --warehouse {warehouse.root}']
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return NOT_AVAILABLE
+    return f"{value * 100:.2f} %" if unit in ("rate", "share", "percent", "ratio") else f"{value:,.2f}"
+
+
+def timings_of(night: Night) -> str:
+    """Seconds by stage, and the slowest nodes of dbt."""
+    lines = ["", "seconds by stage"]
+    lines += [f"  {seconds:8.2f}  {name}" for name, seconds in night.stages.items()]
+    tests = sum(node.seconds for node in night.nodes if node.is_test)
+    models = sum(node.seconds for node in night.nodes if not node.is_test)
+    lines += ["seconds by dbt node", f"  {models:8.2f}  all models and seeds", f"  {tests:8.2f}  all data tests"]
+    slowest = sorted(night.nodes, key=lambda node: node.seconds, reverse=True)[:SLOWEST_SHOWN]
+    lines += [f"  {node.seconds:8.2f}  {node.resource_type} {node.name}" for node in slowest]
+    return "\n".join(lines)
+
+
+def status_of(warehouse: Warehouse) -> str:
+    """What is published, what could be rolled back to, how the last run ended, and what to do about it."""
+    from orchestration.publishing import kept_versions, read_publication
+
+    current = read_publication(warehouse.marts_file)
+    if current is None:
+        lines = [f"nothing is published in {warehouse.root}"]
+    else:
+        lines = [
+            f"published  {warehouse.marts_file}",
+            f"  as of {current.as_of_date}, published {current.published_at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{current.reporting_currency}, {current.reporting_timezone}",
+            f"  version {current.version}, code {current.code_version}, inputs {current.input_hash[:12]}",
+            f"  {current.checks_passed} checks passed, {current.checks_warned} warned",
+            f"versions   {', '.join(kept_versions(warehouse)) or 'none kept'}",
+        ]
+    return "\n".join([*lines, *_last_run(warehouse)])
+
+
+def _last_run(warehouse: Warehouse) -> list[str]:
+    last: dict[str, Any] | None = warehouse.read_last_run()
+    if last is None:
+        return ["last run   none yet"]
+    if last["outcome"] == "running":
+        state = "is under way" if is_running(warehouse) else "was killed; the next run cleans up after it"
+        return [f"last run   started {last['started_at']} {state}"]
+    lines = [f"last run   {last['outcome']}, as of {last['as_of']}, ended {last['finished_at']}"]
+    lines += [f"  {problem}" for problem in last["problems"]]
+    if last["crash"]:
+        lines += [f"  {last['crash']}", f"  the trace is in {last['log']}"]
+    lines += [f"  warning  {warning}" for warning in last["warnings"]]
+    if last["outcome"] != "published":
+        again = f"csw nightly --landing {last['landing']} --warehouse {warehouse.root} --as-of {last['as_of']}"
+        variables = "".join(f" --var {name}={_plain(value)}" for name, value in last["vars"].items())
+        lines.append(f"  to go on   mend what is named above, then: {again}{variables}")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,149 @@
+"""The warehouse folder: where its files lie, who may run in it, and what the last run left behind.
+
+marts.duckdb     the published file, what analysts and BI tools open
+versions/        the last published files, for rollback
+build/           the build file and dbt's manifest; only the run opens them
+dagster/         the history of runs
+runs/            one log a run, and last.json: how the last run ended
+.lock            held by the run that is under way
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestration.settings import UsageError, now_utc
+
+LOGS_KEPT = 30
+LOCK_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The paths of one warehouse folder (absolute)."""
+
+    root: Path
+
+    @property
+    def marts_file(self) -> Path:
+        return self.root / "marts.duckdb"
+
+    @property
+    def versions(self) -> Path:
+        return self.root / "versions"
+
+    @property
+    def build(self) -> Path:
+        return self.root / "build"
+
+    @property
+    def build_file(self) -> Path:
+        return self.build / "warehouse.duckdb"
+
+    @property
+    def target(self) -> Path:
+        return self.build / "target"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def last_run_file(self) -> Path:
+        return self.runs / "last.json"
+
+    def prepare(self) -> None:
+        """Make the folders. Analysts may enter the root and versions; what holds raw data or logs is the run's alone.
+
+        Raises:
+            UsageError: the folder can't be made or written.
+        """
+        try:
+            for folder, mode in (
+                (self.root, 0o755),
+                (self.versions, 0o755),
+                (self.build, 0o700),
+                (self.dagster_home, 0o700),
+                (self.runs, 0o700),
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(mode)
+        except OSError as error:
+            raise UsageError(f"the warehouse folder {self.root} can't be written: {error.strerror}") from error
+
+    def write_last_run(self, outcome: dict[str, Any]) -> None:
+        """Replace last.json as a whole, so that a reader never sees half of it."""
+        aside = self.last_run_file.with_suffix(".new")
+        aside.write_text(json.dumps(outcome, indent=1, default=str), encoding="utf-8")
+        aside.replace(self.last_run_file)
+
+    def read_last_run(self) -> dict[str, Any] | None:
+        """How the last run ended, or None when there was none."""
+        if not self.last_run_file.exists():
+            return None
+        return json.loads(self.last_run_file.read_text(encoding="utf-8"))
+
+    def prune_logs(self) -> None:
+        """Keep the newest logs only."""
+        for old in sorted(self.runs.glob("*.log"))[:-LOGS_KEPT]:
+            old.unlink()
+
+
+@contextmanager
+def exclusive(warehouse: Warehouse) -> Iterator[None]:
+    """Hold the warehouse for one run. The lock is the operating system's, so it dies with the process that holds it.
+
+    Raises:
+        UsageError: another run holds it.
+    """
+    handle = os.open(warehouse.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _taken(handle):
+            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip()
+            raise UsageError(
+                f"another run holds {warehouse.root} ({holder or 'just starting'}): wait for it to end; "
+                "nothing was changed"
+            )
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"process {os.getpid()}, since {now_utc():%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int) -> bool:
+    for _ in range(LOCK_TRIES):  # `csw status` holds the lock for an instant to see whether it's free
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def is_running(warehouse: Warehouse) -> bool:
+    """True while a run (or a rollback) holds the warehouse."""
+    lock_file = warehouse.root / ".lock"
+    if not lock_file.exists():
+        return False
+    handle = os.open(lock_file, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
