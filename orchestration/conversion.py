@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from orchestration.contract import DELETED, Column, Table
@@ -195,13 +196,13 @@ def _explain_value(wanted: str, text: str) -> tuple[str, str]:
         digits, scale = int(decimal[1]), int(decimal[2])
         if not is_number:
             return "is no number", "write digits with a decimal point and no separators, such as 1234.5"
-        if abs(float(text)) >= 10 ** (digits - scale):
+        if abs(Decimal(text)) >= 10 ** (digits - scale):
             return f"is too large for {wanted}", f"deliver at most {digits - scale} digits before the point"
         return f"has more than {scale} decimals", f"round at the source to {scale} decimals"
     if wanted == "INTEGER":
         if not is_number:
             return "is no whole number", "write digits only"
-        if abs(float(text)) >= 2**31:
+        if abs(Decimal(text)) >= 2**31:
             return "is too large for INTEGER", "deliver a whole number below 2,147,483,648"
         return "is no whole number", "write digits only, without decimals or exponent"
     if wanted == "DOUBLE":

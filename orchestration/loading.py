@@ -161,9 +161,13 @@ def create_landing_schema(con: duckdb.DuckDBPyConnection) -> None:
     are at least once, so uniqueness is a matter of staging.
     """
     con.execute(_OPS_TABLES)
+    present = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'").fetchall()
+    there = {name for (name,) in present}
     for table in TABLES.values():
+        if table.name in there:
+            continue
         columns = ", ".join(f"{column.name} {column.type}" for column in (*table.columns, DELETED))
-        con.execute(f"CREATE TABLE IF NOT EXISTS raw.{table.name} ({columns}, _load_id BIGINT)")
+        con.execute(f"CREATE TABLE raw.{table.name} ({columns}, _load_id BIGINT)")
 
 
 def load_landing(

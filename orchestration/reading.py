@@ -27,7 +27,9 @@ FORMATS = ("csv.gz", "csv", "parquet", "jsonl")
 MAX_RECORD_CHARACTERS = 2_000_000
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-_QUOTE_OPENS = re.compile(' *"')
+# Three liberties that DuckDB's reader takes: one space before a quote, any after it, and "a" "b" for "a b".
+_QUOTE_OPENS = re.compile(' ?"')
+_QUOTE_GOES_ON = re.compile('( +)"')
 _QUOTED_TEXT = re.compile('[^"]*(?:""[^"]*)*')
 _FIELD_ENDS = re.compile(r" *(?:(,)|[\r\n]*$)")
 _PLAIN_FIELD = re.compile(r"[^,\r\n]*(,?)")
@@ -400,6 +402,10 @@ def _quoted_fields(lines: _Lines, taken: list[str]) -> list[str] | Problem:
                 position = text.end()
                 if position < len(line):
                     position += 1
+                    if more := _QUOTE_GOES_ON.match(line, position):
+                        parts.append(more.group(1))
+                        position = more.end()
+                        continue
                     break
                 following = lines.take() if length <= MAX_RECORD_CHARACTERS else None
                 if following is None:
@@ -460,7 +466,9 @@ class JsonLines:
         if not self.delivered:
             raise FileRefused(Problem("the file holds no line", "deliver one JSON object a line"), 1)
         if parsed:
-            match_header(self._file, self.header, line=None)
+            # Lines may spell a name differently; together they bring it once.
+            spellings = {name.strip().lower(): name for name in self.header}
+            match_header(self._file, list(spellings.values()), line=None)
 
     def _record(self, number: int, raw: str) -> Record:
         remedy = "deliver one JSON object a line, values without nesting"
