@@ -43,3 +43,15 @@
     {%- set shift = (var('fiscal_year_start_month') | int) - 1 -%}
     {{ add_months("date_trunc('quarter', " ~ add_months(day, -shift) ~ ")", shift) }}
 {%- endmacro %}
+
+{% macro add_hours(instant, hours) -%} {{ dbt.dateadd('hour', hours, instant) }} {%- endmacro %}
+
+{#- Whole months from one day to another, both anniversaries counted; and months begun: part of a month is one. -#}
+{% macro whole_months(first, last) -%}
+    (cast({{ dbt.datediff(first, last, 'month') }} as bigint)
+    - case when {{ add_months(first, 'cast(' ~ dbt.datediff(first, last, 'month') ~ ' as integer)') }} > {{ last }} then 1 else 0 end)
+{%- endmacro %}
+{% macro months_begun(first, last) -%}
+    (cast({{ dbt.datediff(first, last, 'month') }} as bigint)
+    + case when {{ add_months(first, 'cast(' ~ dbt.datediff(first, last, 'month') ~ ' as integer)') }} < {{ last }} then 1 else 0 end)
+{%- endmacro %}

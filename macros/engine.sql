@@ -62,3 +62,17 @@
 {% macro spark__hours_between(first, last) -%}
     (cast({{ last }} as double) - cast({{ first }} as double)) / 3600
 {%- endmacro %}
+
+{#- One row for each value of a comma-separated list; stands in a select list. -#}
+{% macro each_of(list) -%} {{ return(adapter.dispatch('each_of')(list)) }} {%- endmacro %}
+{% macro default__each_of(list) -%} unnest(string_split({{ list }}, ',')) {%- endmacro %}
+{% macro spark__each_of(list) -%} explode(split({{ list }}, ',')) {%- endmacro %}
+
+{#- Lower case, one space around every word, nothing but letters and digits. -#}
+{% macro plain_words(text) -%} {{ return(adapter.dispatch('plain_words')(text)) }} {%- endmacro %}
+{% macro default__plain_words(text) -%}
+    ' ' || trim(regexp_replace(lower({{ text }}), '[^\p{L}\p{N}]+', ' ', 'g')) || ' '
+{%- endmacro %}
+{% macro spark__plain_words(text) -%}
+    concat(' ', trim(regexp_replace(lower({{ text }}), '[^\\p{L}\\p{N}]+', ' ')), ' ')
+{%- endmacro %}
