@@ -8,5 +8,7 @@
         'customer_retention_rate',
         'gross_renewal_rate',
         'quarterly_expansion_revenue',
+        'customer_lifetime_value',
+        'net_promoter_score',
     ]) }}
 {%- endmacro %}
