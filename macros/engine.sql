@@ -76,3 +76,10 @@
 {% macro spark__plain_words(text) -%}
     concat(' ', trim(regexp_replace(lower({{ text }}), '[^\\p{L}\\p{N}]+', ' ')), ' ')
 {%- endmacro %}
+
+{#- A set of small numbers (0 to 62) as the bits of a bigint. -#}
+{% macro bit_at(position) -%} {{ return(adapter.dispatch('bit_at')(position)) }} {%- endmacro %}
+{% macro default__bit_at(position) -%} (cast(1 as bigint) << cast({{ position }} as integer)) {%- endmacro %}
+{% macro spark__bit_at(position) -%} shiftleft(cast(1 as bigint), cast({{ position }} as int)) {%- endmacro %}
+{% macro bits_joined(bits) -%} cast(bit_or({{ bits }}) as bigint) {%- endmacro %}
+{% macro bits_counted(bits) -%} cast(bit_count({{ bits }}) as bigint) {%- endmacro %}

@@ -12,6 +12,11 @@ balances as (
     select period_type, period_start, account_id, 12 * closing_mrr as closing_arr from {{ ref('int_account_periods') }}
 ),
 
+comments as (
+    select * from {{ ref('int_feedback_items') }}
+    where response_id is not null
+),
+
 followups as (
     select * from {{ ref('int_survey_followups') }}
 ),
@@ -33,7 +38,7 @@ final as (
         -- an account's ARR counts once, however many of its contacts answered
         cast(coalesce(balances.closing_arr, 0) as double)
         / count(*) over (partition by facts.period_type, facts.period_start, facts.role, facts.account_id) as arr_weight,
-        cast(null as {{ dbt.type_string() }}) as themes,
+        comments.themes,
         followups.is_followed_up_in_time,
         contexts.product,
         contexts.onboarding_rating_band,
@@ -46,6 +51,7 @@ final as (
             facts.period_type = balances.period_type
             and facts.period_start = balances.period_start
             and facts.account_id = balances.account_id
+    left join comments on facts.response_id = comments.response_id
     left join followups on facts.response_id = followups.response_id
 )
 

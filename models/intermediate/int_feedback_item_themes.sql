@@ -1,0 +1,27 @@
+-- Grain: piece of feedback x theme: the tool's themes, else those of the keyword seed, else 'unclassified'.
+with texts as (
+    select * from {{ ref('int_feedback_texts') }}
+),
+
+text_themes as (
+    select * from {{ ref('int_text_themes') }}
+),
+
+listed as (
+    select feedback_id, {{ each_of('tool_themes') }} as listed_theme from texts
+    where tool_themes is not null
+),
+
+tool_themes as (
+    select distinct feedback_id, lower(trim(listed_theme)) as theme from listed
+    where trim(listed_theme) <> ''
+),
+
+final as (
+    select texts.feedback_id, coalesce(tool_themes.theme, text_themes.theme) as theme
+    from texts
+    left join tool_themes on texts.feedback_id = tool_themes.feedback_id
+    left join text_themes on texts.text_hash = text_themes.text_hash and tool_themes.feedback_id is null
+)
+
+select * from final

@@ -1,0 +1,62 @@
+-- Grain: piece of feedback from any channel. With fct_survey_responses the only mart that holds free text: personal data.
+with items as (
+    select * from {{ ref('int_feedback_items') }}
+),
+
+item_themes as (
+    select * from {{ ref('int_feedback_item_themes') }}
+),
+
+actions as (
+    select * from {{ ref('stg_cs__actions') }}
+),
+
+accounts as (
+    select * from {{ ref('dim_accounts') }}
+),
+
+-- what answers this very piece comes before what answers its theme for everyone; the latest of each
+answering as (
+    select items.feedback_id, actions.action_id, actions.opened_at, 1 as nearness
+    from items
+    inner join actions on actions.trigger_ref in (items.feedback_id, items.response_id)
+    union all
+    select items.feedback_id, actions.action_id, actions.opened_at, 2 as nearness
+    from items
+    inner join item_themes on items.feedback_id = item_themes.feedback_id
+    inner join actions
+        on
+            item_themes.theme = lower(actions.theme)
+            and items.collected_on <= actions.opened_on
+            and (actions.account_id is null or actions.account_id = items.account_id)
+),
+
+ranked as (
+    select
+        feedback_id,
+        action_id,
+        row_number() over (partition by feedback_id order by nearness, opened_at desc, action_id desc) as action_rank
+    from answering
+),
+
+final as (
+    select
+        items.feedback_id,
+        items.account_id,
+        items.source,
+        items.collected_on,
+        items.body,
+        items.themes,
+        items.sentiment,
+        items.sentiment_label,
+        case when items.account_id is null then 'unknown' else accounts.segment end as segment,
+        accounts.current_mrr,
+        items.collected_by,
+        items.url,
+        ranked.action_id
+    from items
+    left join accounts on items.account_id = accounts.account_id
+    left join ranked on items.feedback_id = ranked.feedback_id and ranked.action_rank = 1
+)
+
+select * from final
