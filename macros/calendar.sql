@@ -22,14 +22,17 @@
     cast(from_utc_timestamp({{ instant }}, '{{ var("reporting_timezone") }}') as date)
 {%- endmacro %}
 
-{#- The first UTC instant after the as-of day: what happens from then on is not known yet. -#}
-{% macro end_of_as_of() -%} {{ return(adapter.dispatch('end_of_as_of')()) }} {%- endmacro %}
-{% macro default__end_of_as_of() -%}
-    timezone('UTC', timezone('{{ var("reporting_timezone") }}', cast({{ add_days(as_of_date(), 1) }} as timestamp)))
+{#- The first UTC instant after a day. -#}
+{% macro end_of_day(day) -%} {{ return(adapter.dispatch('end_of_day')(day)) }} {%- endmacro %}
+{% macro default__end_of_day(day) -%}
+    timezone('UTC', timezone('{{ var("reporting_timezone") }}', cast({{ add_days(day, 1) }} as timestamp)))
 {%- endmacro %}
-{% macro spark__end_of_as_of() -%}
-    to_utc_timestamp(cast({{ add_days(as_of_date(), 1) }} as timestamp), '{{ var("reporting_timezone") }}')
+{% macro spark__end_of_day(day) -%}
+    to_utc_timestamp(cast({{ add_days(day, 1) }} as timestamp), '{{ var("reporting_timezone") }}')
 {%- endmacro %}
+
+{#- What happens from then on is not known yet. -#}
+{% macro end_of_as_of() -%} {{ end_of_day(as_of_date()) }} {%- endmacro %}
 
 {% macro is_known(instant) -%} {{ instant }} < {{ end_of_as_of() }} {%- endmacro %}
 

@@ -3,7 +3,7 @@ with first_days as (
     {%- set facts = [
         ('stg_billing__subscription_items', 'effective_from_on'),
         ('stg_billing__invoices', 'issued_on'),
-        ('stg_product__events', 'occurred_on'),
+        ('int_account_usage_months', 'month'),
         ('stg_support__tickets', 'created_on'),
         ('stg_support__self_service_sessions', 'started_on'),
         ('stg_surveys__responses', 'sent_on'),

@@ -1,0 +1,199 @@
+{#- Product events are read when they arrive, and once: the aggregates above them are kept per account as the source names
+    it, so that merges, links and internal accounts can change later without reading an event again. -#}
+
+{% macro landed_events() -%}
+    {%- set names = raw_columns('product_events') | map(attribute='name') | list + ['_deleted'] -%}
+    select {{ names | join(', ') }}, _load_id from {{ source('product', 'product_events') }}
+    {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}
+    union all
+    select {{ names | join(', ') }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- True where `this` can be added to: an adapter's rows have no loads, so they are counted anew every night. -#}
+{% macro adds_to_what_stands() -%}
+    {%- set filling = [] -%}
+    {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') -%}
+        {%- do filling.append(adapter_name) -%}
+    {%- endfor -%}
+    {{ return(execute and is_incremental() and not filling) }}
+{%- endmacro %}
+
+{#- The first row of a query as a list, at run time only. -#}
+{% macro first_row(query) -%}
+    {{ return((run_query(query).rows | list)[0]) }}
+{%- endmacro %}
+
+{#- How far `this` has counted: {load_id, as_of}; none when it has to count from the start, because the zone changed or the
+    as-of date went back. `usage_reset` then empties it in the same transaction. -#}
+{% macro counted_so_far() -%}
+    {%- if adds_to_what_stands() -%}
+        {%- set row = first_row('select max(last_load_id), max(counted_to), min(reporting_timezone), max(reporting_timezone) from ' ~ this) -%}
+        {%- set zone = var('reporting_timezone') -%}
+        {%- if row[0] is not none and row[2] == zone and row[3] == zone and row[1] | string <= var('as_of_date') | string -%}
+            {{ return({'load_id': row[0], 'as_of': row[1] | string}) }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{% macro usage_reset() -%}
+    {%- if is_incremental() and counted_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
+{%- endmacro %}
+
+{#- CTE `events`: what has to be counted now (event_id, source_account_id, user_id, feature_key, occurred_on, month, _load_id),
+    and beside it `rebuilt`: the account-months whose counts are dropped first.
+    Added are rows of loads not counted yet, and rows landed before that have become known since (decision log, D1). An event
+    id that landed more than once makes every account-month of its versions be counted anew: the old version must go. -#}
+{% macro usage_events(counted) -%}
+{%- set wanted %}
+        coalesce(account_id, '') as source_account_id,
+        user_id,
+        feature_key,
+        {{ local_date('occurred_at') }} as occurred_on,
+        {{ month_of(local_date('occurred_at')) }} as month,
+        _load_id
+{%- endset -%}
+{%- set countable = "not coalesce(landed._deleted, false) and " ~ is_known('landed.occurred_at')
+    ~ " and not exists (select 1 from repeats where repeats.event_id = landed.event_id)" -%}
+landed as (
+    {{ landed_events() }}
+),
+
+repeats as (
+    select * from {{ ref('stg_product__event_repeats') }}
+    where event_id is not null
+),
+{% if counted is none %}
+events as (
+    select {{ wanted }}
+    from landed
+    where {{ countable }}
+    union all
+    select {{ wanted }}
+    from repeats
+    where is_current and {{ is_known('occurred_at') }}
+),
+{%- else %}
+{%- set known_since = "occurred_at >= " ~ end_of_day("cast('" ~ counted.as_of ~ "' as date)") ~ " and " ~ is_known('occurred_at') %}
+{%- set changed = "_load_id > " ~ counted.load_id ~ " or (" ~ known_since ~ ")" %}
+{%- set rebuilt %}
+    select distinct coalesce(account_id, '') as source_account_id, {{ month_of(local_date('occurred_at')) }} as month
+    from {{ ref('stg_product__event_repeats') }}
+    where
+        event_id in (select event_id from {{ ref('stg_product__event_repeats') }} where event_id is not null and ({{ changed }}))
+        and {{ is_known('occurred_at') }}
+{%- endset %}
+rebuilt as (
+    {{ rebuilt }}
+),
+
+arrived as (
+    select {{ wanted }} from landed where _load_id > {{ counted.load_id }} and {{ countable }}
+    union all
+    select {{ wanted }} from landed where _load_id <= {{ counted.load_id }} and {{ known_since }} and {{ countable }}
+),
+
+-- one branch a month, so that each reads its own range of the events only
+reread as (
+    select * from arrived where false
+    {%- for row in run_query('select distinct month from (' ~ rebuilt ~ ') as months order by month').rows %}
+    {%- set month = "cast('" ~ row[0] ~ "' as date)" %}
+    union all
+    select {{ wanted }}
+    from landed
+    where
+        occurred_at >= {{ add_days(month, -1) }} and occurred_at < {{ add_days(add_months(month, 1), 1) }}
+        and {{ month_of(local_date('occurred_at')) }} = {{ month }}
+        and coalesce(account_id, '') in (select rebuilt.source_account_id from rebuilt where rebuilt.month = {{ month }})
+        and {{ countable }}
+    {%- endfor %}
+),
+
+current_versions as (
+    select {{ wanted }} from repeats where is_current and {{ is_known('occurred_at') }}
+),
+
+events as (
+    select arrived.*
+    from arrived
+    left join rebuilt on arrived.source_account_id = rebuilt.source_account_id and arrived.month = rebuilt.month
+    where rebuilt.source_account_id is null
+    union all
+    select * from reread
+    union all
+    select current_versions.*
+    from current_versions
+    inner join rebuilt
+        on current_versions.source_account_id = rebuilt.source_account_id and current_versions.month = rebuilt.month
+),
+{%- endif %}
+{%- endmacro %}
+
+{#- Events per account as the source names it, month and one more column; kept from night to night, added to.
+    `day_mask` has bit 0 set when there was an event on the first of the month. Rows of 0 events are left where all went. -#}
+{% macro usage_months(by) -%}
+{%- set counted = counted_so_far() -%}
+{%- set key = ['source_account_id', by, 'month'] -%}
+with {{ usage_events(counted) }}
+
+added as (
+    select
+        {{ key | join(', ') }},
+        cast(count(*) as bigint) as n_events,
+        {{ bits_joined(bit_at("extract(day from occurred_on) - 1")) }} as day_mask,
+        max(_load_id) as last_load_id
+    from events
+    where {{ by }} is not null
+    group by {{ key | join(', ') }}
+),
+{% if counted is none %}
+summed as (
+    select * from added
+),
+{%- else %}
+standing as (
+    select
+        {% for column in key %}standing.{{ column }}, {% endfor %}
+        case when rebuilt.month is null then standing.n_events else 0 end as n_events,
+        case when rebuilt.month is null then standing.day_mask else 0 end as day_mask,
+        case when rebuilt.month is null then standing.last_load_id end as last_load_id
+    from {{ this }} as standing
+    left join rebuilt on standing.source_account_id = rebuilt.source_account_id and standing.month = rebuilt.month
+    left join added on {% for column in key %}standing.{{ column }} = added.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+    where rebuilt.month is not null or added.month is not null
+),
+
+summed as (
+    select
+        {{ key | join(', ') }},
+        cast(sum(n_events) as bigint) as n_events,
+        {{ bits_joined('day_mask') }} as day_mask,
+        max(last_load_id) as last_load_id
+    from (select * from added union all select * from standing) as parts
+    group by {{ key | join(', ') }}
+),
+{%- endif %}
+
+final as (
+    select
+        {{ key | join(', ') }},
+        n_events,
+        day_mask,
+        last_load_id,
+        {{ as_of_date() }} as counted_to,
+        '{{ var("reporting_timezone") }}' as reporting_timezone
+    from summed
+)
+
+select * from final
+{%- endmacro %}
+
+{#- The newest load that stg_product__event_repeats has looked at; none when it has to look at all. -#}
+{% macro examined_so_far() -%}
+    {{ return(first_row('select max(_load_id) from ' ~ this ~ ' where event_id is null')[0] if adds_to_what_stands() else none) }}
+{%- endmacro %}
+
+{% macro repeats_reset() -%}
+    {%- if is_incremental() and examined_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
+{%- endmacro %}
