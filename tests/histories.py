@@ -141,6 +141,7 @@ class _Maker:
             self._cs_work(account)
             self._responses(account)
             self._feedback(account)
+        self._actions()
         self._strangers()
         self._costs()
         self._repeat_and_delete()
@@ -766,6 +767,39 @@ class _Maker:
                 collected_by_user_id=None,
                 url=None,
             )
+
+    def _actions(self) -> None:
+        """Playbook runs and follow-ups of detractors, some late, some never, some for no account."""
+        asked = [row for row in self.tables["survey_responses"] if row["responded_at"] and row["survey_id"] == "s_nps"]
+        for row in asked:
+            if self._chance(0.2):
+                opened = row["responded_at"] + timedelta(hours=self.rng.randint(1, 30))
+                self._action("detractor_followup", row["account_id"], opened, row["response_id"])
+        for account in self.accounts:
+            if self._chance(0.5):
+                self._action("playbook", account.account_id, self._at(self._day(account.start)), None)
+        self._action("improvement", None, self._at(self._day(self.first)), None)
+
+    def _action(self, kind: str, account_id: str | None, opened: datetime, trigger: str | None) -> None:
+        status = self.rng.choice(["open", "done", "done", "dropped"])
+        closed = opened + timedelta(days=self.rng.choice([0, 1, 2, 20]), hours=self.rng.randint(0, 20))
+        self._add(
+            "cs_actions",
+            action_id=self._id("todo"),
+            action_type=kind,
+            playbook_name="rescue" if kind == "playbook" else None,
+            account_id=account_id,
+            owner_user_id=self.rng.choice([*self.csms, None]),
+            team=None,
+            theme=None,
+            trigger_ref=trigger,
+            target_kpi=None,
+            opened_at=opened,
+            due_at=opened + timedelta(days=self.rng.choice([2, 30])) if self._chance(0.8) else None,
+            closed_at=closed if status != "open" and self._chance(0.9) else None,
+            status=status,
+            outcome="helped" if status == "done" else None,
+        )
 
     # ----- rows that belong to nobody, costs, and what at-least-once loads do
     def _strangers(self) -> None:

@@ -2,12 +2,15 @@
 
 from tests.recomputation import renewals, revenue
 from tests.recomputation.company import Company
+from tests.recomputation.cs_work import CsWork
 from tests.recomputation.landed import Tables, read_landing
 from tests.recomputation.promoters import Promoters
 from tests.recomputation.renewals import Renewals
+from tests.recomputation.responses import fct_survey_responses
 from tests.recomputation.revenue import Ledger
 from tests.recomputation.settings import Settings
 from tests.recomputation.subscriptions import Book
+from tests.recomputation.support import Support
 from tests.recomputation.surveys import Surveys
 
 __all__ = ["Settings", "read_landing", "recompute"]
@@ -22,8 +25,14 @@ def recompute(raw: Tables, settings: Settings) -> Tables:
     company = Company(raw, settings)
     book = Book(company)
     surveys = Surveys(company)
+    support = Support(company, book, surveys)
+    cs_work = CsWork(company, book)
+    promoters = Promoters(surveys, book, support, cs_work)
     return {
         **revenue.published(Ledger(company, book)),
         **renewals.published(Renewals(company, book)),
-        "kpi_net_promoter_score": Promoters(surveys, book).kpi_net_promoter_score(),
+        "kpi_net_promoter_score": promoters.kpi_net_promoter_score(),
+        "fct_survey_responses": fct_survey_responses(surveys, promoters),
+        **support.published(),
+        **cs_work.published(),
     }

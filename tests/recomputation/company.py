@@ -131,7 +131,7 @@ class Company:
     def cuts(self, account_id: str | None, day: date) -> dict[str, str]:
         """Every cut of an account on a day, `all` included; an event of no known account is 'unknown' in each."""
         if account_id is None:
-            names = ("segment", "industry", "country", "csm", "team", "plan")
+            names = ("segment", "industry", "country", "plan", "csm", "team")
             return {"all": "all", **dict.fromkeys(names, UNKNOWN), "csm_segment": f"{UNKNOWN}/{UNKNOWN}"}
         row, csm = self.accounts[account_id], self.csm(account_id, day)
         segment = self.segment(account_id)

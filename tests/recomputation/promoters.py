@@ -1,19 +1,30 @@
 """Net promoter score, from counted answers."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from datetime import date, timedelta
 from fractions import Fraction
 from math import sqrt
+from statistics import median
 
-from tests.recomputation.calendar import previous_start
+from tests.recomputation.calendar import ONE_DAY, Period, previous_start
+from tests.recomputation.company import UNKNOWN
+from tests.recomputation.cs_work import CsWork
 from tests.recomputation.landed import Row
 from tests.recomputation.money import share
-from tests.recomputation.shape import Lists, standard
+from tests.recomputation.shape import Cut, Lists, standard
 from tests.recomputation.subscriptions import Book
+from tests.recomputation.support import Support, hours
 from tests.recomputation.surveys import Response, Surveys, response_rate
 
 LOW_CONFIDENCE_BELOW = 30
 Z = 1.96
+DEFAULT_LIMITS = (("outstanding", 70), ("good", 50), ("positive", 0))
+OWN_CUTS = ("product", "onboarding_rating_band", "trained", "resolution_time_band")
+CUT_KEY = ("period_type", "segment_type", "segment_value")
+HIGH_ONBOARDING_FROM = Fraction(5, 8)  # 3.5 on a scale of 1 to 5
+RESOLUTION_DAYS = 90
+FOLLOW_UP_WEEKDAYS = 2
 
 
 def vote(score: int) -> int:
@@ -21,9 +32,9 @@ def vote(score: int) -> int:
     return 1 if score >= 9 else 0 if score >= 7 else -1
 
 
-def band(nps: float) -> str:
-    """The label of a score."""
-    for label, above in (("outstanding", 70), ("good", 50), ("positive", 0)):
+def band(nps: float, limits: tuple[tuple[str, float], ...] = DEFAULT_LIMITS) -> str:
+    """The label of a score: the highest one whose limit it passes."""
+    for label, above in limits:
         if nps > above:
             return label
     return "not_positive"
@@ -59,39 +70,107 @@ class Adjusted:
 class Promoters:
     """The NPS table of a company."""
 
-    def __init__(self, surveys: Surveys, book: Book) -> None:
+    def __init__(self, surveys: Surveys, book: Book, support: Support, cs_work: CsWork) -> None:
         self.company = surveys.company
         self.surveys = surveys
         self.book = book
+        self.support = support
+        self.cs_work = cs_work
         products = {row["plan_id"]: row["product_name"] for row in self.company.settings.seed("plan_products")}
         self.product = lambda plan: products.get(plan, plan)
+        self._trained: dict[str, list[date]] = defaultdict(list)
+        for row in self.company.counted("cs_activities"):
+            if row["activity_type"] == "training" and row["status"] == "completed":
+                self._trained[row["account"]].append(self.company.day(row["occurred_at"]))
+        limits = {row["industry"]: row for row in self.company.settings.seed("nps_bands")}
+        self.limits = {
+            industry: [(label, float(row[f"{label}_above"])) for label in ("outstanding", "good", "positive")]
+            for industry, row in limits.items()
+        }
 
-    def _own(self, response: Response, day) -> dict[str, str]:
-        plan = self.company.cuts(response.account, day)["plan"]
-        return {"product": self.product(plan)}
+    # ----- own cuts
+    def _own(self, account: str | None, day: date) -> dict[str, str]:
+        if account is None:
+            return dict.fromkeys(OWN_CUTS, UNKNOWN)
+        trained = any(done <= day for done in self._trained[account])
+        return {
+            "product": self.product(self.book.main_plan(account, day)),
+            "onboarding_rating_band": self._onboarding_band(account, day),
+            "trained": "trained" if trained else "untrained",
+            "resolution_time_band": self._resolution_band(account, day),
+        }
 
+    def _onboarding_band(self, account: str, day: date) -> str:
+        positions = [
+            one.position
+            for one in self.surveys.valid("onboarding")
+            if one.account == account and one.answered_on <= day
+        ]
+        if not positions:
+            return "no rating"
+        return "high" if sum(positions) / len(positions) >= HIGH_ONBOARDING_FROM else "low"
+
+    def _resolution_band(self, account: str, day: date) -> str:
+        spans = []
+        for ticket in self.support.tickets:
+            solved_on = self.company.day(ticket.first_solved)
+            if ticket.account != account or solved_on is None or ticket.exclusion in ("spam", "merged"):
+                continue
+            if day - timedelta(days=RESOLUTION_DAYS) < solved_on <= day:
+                spans.append(hours(ticket.row["created_at"], ticket.first_solved))
+        if not spans:
+            return "no ticket"
+        middle = median(spans)
+        return "under 1 day" if middle < 24 else "1-3 days" if middle <= 72 else "over 3 days"
+
+    # ----- following up
+    def follow_up(self, one: Response) -> tuple[date | None, date | None]:
+        """(when a detractor has to hear from us, when it did); both None for other answers."""
+        if one.survey["survey_type"] != "nps" or not one.is_valid or vote(one.row["score"]) >= 0:
+            return None, None
+        due, weekdays = one.answered_on, 0
+        while weekdays < FOLLOW_UP_WEEKDAYS:
+            due += ONE_DAY
+            weekdays += due.weekday() < 5
+        answered = [
+            self.company.day(row["closed_at"])
+            for row in self.company.all_but_internal("cs_actions")
+            if row["action_type"] == "detractor_followup"
+            and row["status"] == "done"
+            and row["closed_at"] is not None
+            and row["trigger_ref"] == one.row["response_id"]
+        ]
+        if one.account is not None:
+            answered += [
+                touch["day"]
+                for touch in self.cs_work.by_account[one.account]
+                if touch["occurred_at"] >= one.row["responded_at"] and touch["day"] <= due
+            ]
+        return due, min(answered, default=None)
+
+    # ----- published
     def kpi_net_promoter_score(self) -> list[Row]:
         """Month, quarter and ttm by cut."""
         rows = []
         for period in self.company.periods:
+            counted = self.surveys.counted("nps", period)
+            weights = self._arr_weights(counted, period.last)
             answers = Lists()
-            for one in self.surveys.counted("nps", period):
-                answers.add(self.company.cuts(one.account, one.answered_on) | self._own(one, one.answered_on), one)
-            asked = self.surveys.asked("nps", period, lambda one: self._own(one, one.asked_on))
+            for one in counted:
+                day = one.answered_on
+                answers.add(self.company.cuts(one.account, day) | self._own(one.account, day), one)
+            asked = self.surveys.asked("nps", period, lambda one: self._own(one.account, one.asked_on))
             for cut in sorted({cut for cut, _ in answers} | {cut for cut, _ in asked}):
-                rows.append(self._row(period, cut, answers.get(cut), asked.get(cut)))
-        by_key = {
-            (row["period_type"], row["segment_type"], row["segment_value"], row["period_start"]): row for row in rows
-        }
+                rows.append(self._row(period, cut, answers.get(cut), asked.get(cut), weights))
+        by_key = {(*(row[name] for name in CUT_KEY), row["period_start"]): row for row in rows}
         for row in rows:
             previous = previous_start(row.pop("period"))
-            key = (row["period_type"], row["segment_type"], row["segment_value"], previous)
-            self._compare(row, by_key.get(key))
+            self._compare(row, by_key.get((*(row[name] for name in CUT_KEY), previous)))
         for row in rows:
             del row["adjusted"]
         return rows
 
-    def _row(self, period, cut, answers: list[Response], asked: list) -> Row:
+    def _row(self, period: Period, cut: Cut, answers: list[Response], asked: list, weights: dict[str, Fraction]) -> Row:
         settings = self.company.settings
         votes = [vote(one.row["score"]) for one in answers]
         n, promoters, detractors = len(votes), votes.count(1), votes.count(-1)
@@ -99,6 +178,7 @@ class Promoters:
         adjusted = Adjusted.of(promoters, detractors, n)
         value = None if is_suppressed else share(100 * (promoters - detractors), n)
         n_surveyed, rate = response_rate(asked)
+        weighed = sum(weights[one.row["response_id"]] for one in answers)
         return {
             **standard(
                 "net_promoter_score",
@@ -118,24 +198,40 @@ class Promoters:
             "promoters": promoters,
             "passives": votes.count(0),
             "detractors": detractors,
-            "nps_arr_weighted": None if is_suppressed else self._arr_weighted(answers, period.last),
-            "nps_band": None if value is None else band(value),
+            "nps_arr_weighted": None
+            if is_suppressed
+            else share(100 * sum(weights[one.row["response_id"]] * vote(one.row["score"]) for one in answers), weighed),
+            "nps_band": None if value is None else self._band(cut, value),
             "promoter_passive_ratio": share(promoters, votes.count(0)),
+            "detractors_followed_up_rate": self._followed_up_rate(answers),
             "period": period,
             "adjusted": adjusted,
         }
 
-    def _arr_weighted(self, answers: list[Response], day) -> float | None:
-        votes = defaultdict(list)
+    def _band(self, cut: Cut, nps: float) -> str:
+        industry = cut[1] if cut[0] == "industry" and cut[1] in self.limits else "all"
+        return band(nps, self.limits.get(industry, DEFAULT_LIMITS))
+
+    def _arr_weights(self, answers: list[Response], day: date) -> dict[str, Fraction]:
+        """Each answer's share of its account's ARR, so that an account weighs once however many answer."""
+        given = Counter(one.account for one in answers)
+        weights = {}
         for one in answers:
+            arr = Fraction(0)
             if one.account is not None:
-                votes[one.account].append(vote(one.row["score"]))
-        weighted = weights = Fraction(0)
-        for account, given in votes.items():
-            arr = 12 * self.company.rates.value(self.book.holding(account, day).native, day)
-            weighted += arr * Fraction(sum(given), len(given))
-            weights += arr
-        return share(100 * weighted, weights)
+                arr = 12 * self.company.rates.value(self.book.holding(one.account, day).native, day)
+            weights[one.row["response_id"]] = arr / given[one.account]
+        return weights
+
+    def _followed_up_rate(self, answers: list[Response]) -> float | None:
+        in_time = known = 0
+        for one in answers:
+            due, done = self.follow_up(one)
+            if due is not None:
+                is_in_time = done is not None and done <= due
+                in_time += is_in_time
+                known += is_in_time or due <= self.company.settings.as_of
+        return share(in_time, known)
 
     def _compare(self, row: Row, previous: Row | None) -> None:
         before = previous["value"] if previous else None

@@ -64,33 +64,28 @@ class Ledger:
             rate_day = month - ONE_DAY if opening > 0 else last
             flows = Fraction(0)
             for day in days(month, last):
-                before, after = self.book.before(account, day), self.book.holding(account, day)
-                for movement in self._compare(account, day, rate_day, before, after, was_customer, products):
+                for movement in self._compare(account, day, rate_day, was_customer, products):
                     self.movements.append(movement)
                     flows += movement.amount
-                was_customer = was_customer or after.is_customer
+                after = self.book.holding(account, day)
+                was_customer = was_customer or after.has_mrr
                 products |= {self.product(plan) for plan in after.held}
             fx = self.balance(account, last) - opening - flows
             if fx:
                 self.movements.append(Movement(account, last, "fx", "fx", fx))
 
     def _compare(
-        self,
-        account: str,
-        day: date,
-        rate_day: date,
-        before: Holding,
-        after: Holding,
-        was_customer: bool,
-        products: set[str],
+        self, account: str, day: date, rate_day: date, was_customer: bool, products: set[str]
     ) -> list[Movement]:
         """The movements of one account on one day."""
-        if before.native == after.native and before.is_customer == after.is_customer:
+        before, after = self.book.before(account, day), self.book.holding(account, day)
+        was, is_now = self.book.is_customer(account, day - ONE_DAY), self.book.is_customer(account, day)
+        if before.native == after.native and was == is_now:
             return []
         change = self.rates.value(after.native, rate_day) - self.rates.value(before.native, rate_day)
-        if after.is_customer and not before.is_customer:
+        if is_now and not was:
             kind = "reactivation" if was_customer else "new"
-        elif before.is_customer and not after.is_customer:
+        elif was and not is_now:
             kind = "churn"
         elif after.has_mrr and not before.has_mrr:
             kind = "resume"
@@ -196,14 +191,13 @@ class Ledger:
         return rows
 
     def _count(self, sums: Sums, account: str, period: Period) -> None:
-        opened, closed = self.book.holding(account, period.before), self.book.holding(account, period.last)
-        if opened.is_customer:
+        if self.book.is_customer(account, period.before):
             sums.add(
                 self.company.cuts(account, period.start),
                 opening=self.balance(account, period.before),
                 opening_logos=1,
             )
-        if closed.is_customer:
+        if self.book.is_customer(account, period.last):
             sums.add(
                 self.company.cuts(account, period.last), closing=self.balance(account, period.last), closing_logos=1
             )
@@ -258,14 +252,13 @@ class Ledger:
 
     def _follow(self, sums: Sums, account: str, period: Period) -> None:
         cuts = self.company.cuts(account, period.start)
-        closed = self.book.holding(account, period.last)
-        if closed.is_customer:
+        stayed = self.book.is_customer(account, period.last)
+        if stayed:
             sums.add(cuts, closing_logos_total=1)
         if not self.book.holding(account, period.before).has_mrr:
             return
         opening = self.balance(account, period.before)
         closing = self.balance(account, period.last, rate_day=period.before)
-        stayed = closed.is_customer
         sums.add(
             cuts,
             accounts=1,

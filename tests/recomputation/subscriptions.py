@@ -95,11 +95,6 @@ class Holding:
         return any(self.native.values())
 
     @property
-    def is_customer(self) -> bool:
-        """Whether the account is a customer: it pays or is paused."""
-        return self.has_mrr or self.is_paused
-
-    @property
     def held(self) -> set[str]:
         """Plans that carry MRR."""
         return {plan for plan, native in self.plans.items() if any(native.values())}
@@ -233,6 +228,12 @@ class Book:
                     holding.plans[version.plan][subscription.currency] += version.mrr
                     holding.quantity[version.plan] += version.quantity
         return holding
+
+    def is_customer(self, account: str, day: date) -> bool:
+        """Whether the account is a customer: it pays, or is paused since it last did."""
+        while not self.holding(account, day).has_mrr and self.holding(account, day).is_paused:
+            day -= ONE_DAY
+        return self.holding(account, day).has_mrr
 
     def main_plan(self, account: str, day: date) -> str:
         """The plan that brings the most on a day, paused ones by what they would bring; 'none' without one."""

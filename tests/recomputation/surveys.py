@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from functools import cached_property
 
 from tests.recomputation.calendar import Period
@@ -39,6 +40,13 @@ class Response:
         return (self.row["responded_at"], self.row["_loaded_at"], self.row["response_id"])
 
     @property
+    def position(self) -> Fraction:
+        """Where the score lies on the survey's scale: 0 at its bad end, 1 at its good end."""
+        low, high = self.survey["scale_min"], self.survey["scale_max"]
+        share = Fraction(self.row["score"] - low, high - low)
+        return share if self.survey["higher_is_better"] else 1 - share
+
+    @property
     def is_positive(self) -> bool:
         """At or past the survey's positive threshold, in the survey's own direction."""
         score, threshold = self.row["score"], self.survey["positive_threshold"]
@@ -62,14 +70,16 @@ class Surveys:
         self.responses = [
             self._response(row)
             for row in company.all_but_internal("survey_responses", "contact_id")
-            if row["survey_id"] in self._surveys
+            if row["sent_at"] is not None or row["responded_at"] is not None
         ]
 
     def _response(self, row: Row) -> Response:
-        survey = self._surveys[row["survey_id"]]
+        survey = self._surveys.get(row["survey_id"], {"survey_type": None})
         reason = None
         if row["responded_at"] is None:
             reason = "not_answered"
+        elif survey["survey_type"] is None:
+            reason = "unknown_survey"
         elif row["score"] is None:
             reason = "no_score"
         elif not survey["scale_min"] <= row["score"] <= survey["scale_max"]:
@@ -77,6 +87,10 @@ class Surveys:
         return Response(
             row, survey, row["account"], self.company.day(row["sent_at"]), self.company.day(row["responded_at"]), reason
         )
+
+    def valid(self, survey_type: str) -> list[Response]:
+        """Valid answers of all time to a type of survey, less those that a later one about the same ticket replaced."""
+        return self._valid.get(survey_type, [])
 
     @cached_property
     def _valid(self) -> dict[str, list[Response]]:
@@ -96,7 +110,7 @@ class Surveys:
 
     def counted(self, survey_type: str, period: Period) -> list[Response]:
         """The answers that count in a period: one per survey, contact and period, or per survey, ticket and contact."""
-        inside = [one for one in self._valid.get(survey_type, []) if period.holds(one.answered_on)]
+        inside = [one for one in self.valid(survey_type) if period.holds(one.answered_on)]
         return [one for one in inside if one.row["ticket_id"]] + latest(
             [one for one in inside if not one.row["ticket_id"]], lambda one: (one.row["survey_id"], one.who)
         )
