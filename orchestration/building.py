@@ -115,6 +115,7 @@ def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Pat
 
 def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> None:
     from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import extended_mashumaro_encoder
 
     arguments = ["parse", *QUIET, "--no-partial-parse", "--target-path", str(folder)]
     with dbt_environment(warehouse.build_file):
@@ -122,7 +123,7 @@ def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> 
     if not outcome.success:
         raise BuildError(f"dbt can't parse the project: {outcome.exception}")
     _refuse_baked(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    (folder / "manifest.msgpack").write_bytes(outcome.result.to_msgpack())
+    (folder / "manifest.msgpack").write_bytes(outcome.result.to_msgpack(extended_mashumaro_encoder))
     for leftover in ("partial_parse.msgpack", "semantic_manifest.json", "perf_info.json"):
         (folder / leftover).unlink(missing_ok=True)
 
@@ -158,8 +159,10 @@ def build(
     """
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
 
-    manifest = Manifest.from_msgpack((manifest_folder / "manifest.msgpack").read_bytes())
+    packed = (manifest_folder / "manifest.msgpack").read_bytes()
+    manifest = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
     manifest.build_flat_graph()
     total = sum(node.resource_type in ("model", "seed", "snapshot") for node in manifest.nodes.values())
     finished: list[str] = []

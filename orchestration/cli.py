@@ -9,7 +9,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from orchestration.night import FAILED, REFUSED
@@ -131,9 +131,13 @@ def _nightly(options: argparse.Namespace) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from orchestration.sample import make_sample
 
-    names = ("accounts", "months", "events", "end", "seed", "dirt")
+    names = ("accounts", "months", "events", "seed", "dirt")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    make_sample(options.out, **given, progress=lambda line: print(line, flush=True))
+    end = options.end or now_utc().date() - timedelta(days=1)
+    try:
+        make_sample(options.out, end=end, **given, progress=lambda line: print(line, flush=True))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return 0
 
 

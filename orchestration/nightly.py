@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from orchestration.night import Night, one_night
 from orchestration.settings import Settings
+from orchestration.stages import require_landing
 from orchestration.summary import summary_of, timings_of
 
 QUIET_RUN = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -17,8 +18,9 @@ def run_night(settings: Settings) -> Night:
     """Run one night and print its summary; the night says how it ended.
 
     Raises:
-        UsageError: another run holds the warehouse, or its folder can't be written.
+        UsageError: no landing folder, another run holds the warehouse, or its folder can't be written.
     """
+    require_landing(settings)
     with one_night(settings) as night:
         # A stage that failed has noted how, with its trace in the log; the night's exit code and summary say it.
         with suppress(Exception):

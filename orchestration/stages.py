@@ -9,9 +9,15 @@ from importlib.metadata import version
 import duckdb
 
 from orchestration.night import BLOCKED, REFUSED, Night, Problem, Stopped
-from orchestration.settings import UsageError
+from orchestration.settings import Settings, UsageError
 
 PROJECT = "customer-success-warehouse"
+
+
+def require_landing(settings: Settings) -> None:
+    """Raise UsageError when there is nothing that could be loaded, before anything costly starts."""
+    if not settings.landing.is_dir() and not settings.sample_if_empty and not settings.var("adapters"):
+        raise UsageError(f"there is no landing folder {settings.landing}")
 
 
 def load(night: Night) -> None:
@@ -23,12 +29,11 @@ def load(night: Night) -> None:
     from orchestration.history import carry_history
     from orchestration.loading import create_landing_schema, load_landing
 
-    landing, adapters = night.settings.landing, night.settings.var("adapters")
+    landing = night.settings.landing
     with night.stage("loading"):
         if night.settings.sample_if_empty:
             _sample_if_empty(night)
-        if not landing.is_dir() and not adapters:
-            raise UsageError(f"there is no landing folder {landing}")
+        require_landing(night.settings)
         with night.connect() as con:
             create_landing_schema(con)
             if landing.is_dir():
@@ -51,7 +56,7 @@ def _sample_if_empty(night: Night) -> None:
     if landing.is_dir() and any(landing.iterdir()):
         return
     night.say(f"  {landing} is empty: making a sample company")
-    make_sample(landing, progress=lambda line: night.say(f"  {line}"))
+    make_sample(landing, end=night.settings.as_of, progress=lambda line: night.say(f"  {line}"))
 
 
 def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:

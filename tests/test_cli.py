@@ -1,0 +1,173 @@
+"""The command line: options, environment, exit codes. Nothing here starts dbt."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+
+import duckdb
+import pytest
+
+from orchestration.cli import main
+from orchestration.settings import UsageError, resolve_settings, var_defaults
+from orchestration.warehouse import Warehouse, exclusive
+
+
+def test_several_vars_after_one_option_and_the_option_repeated():
+    settings = resolve_settings(
+        as_of="2025-03-31",
+        variables=["reporting_timezone=Asia/Tokyo", "reporting_currency=eur", "min_responses=4"],
+    )
+    assert settings.dbt_vars == {
+        "as_of_date": "2025-03-31",
+        "reporting_timezone": "Asia/Tokyo",
+        "reporting_currency": "EUR",
+        "min_responses": 4,
+    }
+    assert settings.var("fcr_reopen_window_days") == 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--var", "reporting_timezone=Asia/Tokyo", "reporting_currency=EUR"],
+        ["--var", "reporting_timezone=Asia/Tokyo", "--var", "reporting_currency=EUR"],
+        ["--var", "reporting_timezone=Asia/Tokyo", "--as-of", "2025-03-31", "--var", "reporting_currency=EUR"],
+    ],
+)
+def test_var_may_be_given_in_one_go_or_again_and_again(arguments, monkeypatch):
+    seen = []
+    monkeypatch.setattr("orchestration.cli._nightly", lambda options: seen.append(options.var) or 0)
+    assert main(["nightly", *arguments]) == 0
+    assert seen == [["reporting_timezone=Asia/Tokyo", "reporting_currency=EUR"]]
+
+
+def test_options_come_from_the_environment_and_the_command_line_wins(monkeypatch, tmp_path):
+    monkeypatch.setenv("CSW_LANDING", str(tmp_path / "in"))
+    monkeypatch.setenv("CSW_WAREHOUSE", str(tmp_path / "wh"))
+    monkeypatch.setenv("CSW_AS_OF", "2025-01-31")
+    monkeypatch.setenv("CSW_VARS", "adapters=ravenstack,other,reporting_currency=GBP, min_responses=9")
+    monkeypatch.setenv("CSW_VERSIONS", "3")
+    settings = resolve_settings(variables=["reporting_currency=EUR"], as_of="2025-02-28")
+    assert (settings.landing, settings.warehouse) == (tmp_path / "in", tmp_path / "wh")
+    assert settings.as_of == date(2025, 2, 28)
+    assert dict(settings.given_vars) == {
+        "adapters": ["ravenstack", "other"],
+        "reporting_currency": "EUR",
+        "min_responses": 9,
+    }
+    assert settings.versions == 3
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("Asia/Tokyo", date(2025, 3, 31)), ("UTC", date(2025, 3, 30)), ("America/New_York", date(2025, 3, 30))],
+)
+def test_as_of_is_yesterday_in_the_reporting_timezone(zone, day, monkeypatch):
+    monkeypatch.setenv("CSW_NOW", "2025-03-31T15:30:00+00:00")  # 00:30 of April 1st in Tokyo
+    assert resolve_settings(variables=[f"reporting_timezone={zone}"]).as_of == day
+
+
+def test_as_of_date_is_a_var_too():
+    assert resolve_settings(variables=["as_of_date=2025-03-31"]).as_of == date(2025, 3, 31)
+    with pytest.raises(UsageError, match="given twice"):
+        resolve_settings(variables=["as_of_date=2025-03-31"], as_of="2025-04-30")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--var", "nonsense=1"],
+        ["--var", "reporting_timezone"],
+        ["--var", "reporting_timezone=Mars/Olympus"],
+        ["--var", "reporting_timezone="],
+        ["--var", "reporting_currency=EURO"],
+        ["--var", "fiscal_year_start_month=13"],
+        ["--var", "fiscal_year_start_month=0"],
+        ["--var", "late_renewal_grace_days=soon"],
+        ["--var", "min_responses=-1"],
+        ["--var", "gross_margin_pct=101"],
+        ["--var", "discount_rate_annual=nan"],
+        ["--var", "finite_discounts=maybe"],
+        ["--var", "as_of_date=31.03.2025"],
+        ["--as-of", "2025-02-30"],
+        ["--versions", "0"],
+        ["--landing", "no/such/folder"],
+    ],
+)
+def test_wrong_use_ends_with_two_and_says_why(arguments, tmp_path, capsys):
+    assert main(["nightly", "--warehouse", str(tmp_path / "wh"), *arguments]) == 2
+    captured = capsys.readouterr()
+    said = captured.err + captured.out
+    assert arguments[-1].split("=")[0].split("/")[-1].removeprefix("--") in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "wh" / "marts.duckdb").exists()
+
+
+def test_an_unknown_var_lists_all_of_them(capsys):
+    assert main(["nightly", "--var", "nonsense=1"]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in var_defaults())
+
+
+def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["nightly", "--warehouse", str(tmp_path / "file" / "wh")]) == 2
+    assert "can't be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["rollback"], ["query", "select 1"]])
+def test_nothing_published_is_wrong_use(command, tmp_path, capsys):
+    assert main([*command, "--warehouse", str(tmp_path)]) == 2
+    assert "nothing is published" in capsys.readouterr().err
+
+
+def test_status_of_an_empty_warehouse(tmp_path, capsys):
+    assert main(["status", "--warehouse", str(tmp_path)]) == 0
+    assert "nothing is published" in capsys.readouterr().out
+
+
+def test_a_second_run_is_refused_at_once(tmp_path, capsys):
+    warehouse = Warehouse(tmp_path)
+    warehouse.prepare()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _HOLD.format(root=str(tmp_path))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        assert main(["nightly", "--warehouse", str(tmp_path), "--landing", str(tmp_path)]) == 2
+        said = capsys.readouterr().err
+        assert f"process {holder.pid}" in said
+        assert "nothing was changed" in said
+    finally:
+        holder.kill()
+        holder.wait()
+    with exclusive(warehouse):  # the lock died with its holder
+        pass
+
+
+_HOLD = """
+import sys
+from pathlib import Path
+from orchestration.warehouse import Warehouse, exclusive
+with exclusive(Warehouse(Path({root!r}))):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_light_commands_import_nothing_heavy(tmp_path):
+    with duckdb.connect(str(tmp_path / "marts.duckdb")) as con:
+        con.execute("create table meta_publication as select 1 as one")
+    code = f"""
+import sys
+from orchestration.cli import main
+for command in (["query", "select 1"], ["status"]):
+    try:
+        main([*command, "--warehouse", {str(tmp_path)!r}])
+    except SystemExit:
+        pass
+heavy = {{"dagster", "dbt", "great_expectations", "pandas"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, env={**os.environ})

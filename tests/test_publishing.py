@@ -1,0 +1,295 @@
+"""Publishing: whole or not at all, whoever reads and whenever it's killed. The build files here are made by hand."""
+
+import hashlib
+import multiprocessing
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.history import CARRIED, carry_history
+from orchestration.publishing import (
+    Mart,
+    Publication,
+    clean_leftovers,
+    kept_versions,
+    next_instant,
+    publish,
+    read_publication,
+    rollback,
+)
+from orchestration.querying import connect_hardened
+from orchestration.settings import UsageError
+from orchestration.warehouse import Warehouse
+
+MARTS = [
+    Mart("fct_numbers", ["number"], "Numbers, it's said.", {"number": "A number.", "gone": "Not built."}),
+    Mart("mart_sum", [], "", {"total": "Their sum."}),
+]
+
+
+def build(warehouse: Warehouse, generation: int, rows: int = 1_000) -> None:
+    """Every row says which generation wrote it, so a torn file shows."""
+    with duckdb.connect(str(warehouse.build_file)) as con:
+        con.execute("create schema if not exists marts")
+        con.execute(
+            f"""create or replace table marts.fct_numbers as
+            select number, {generation} as generation from range({rows}) as numbers(number) order by random()"""
+        )
+        con.execute("create or replace view marts.mart_sum as select sum(generation) as total from marts.fct_numbers")
+
+
+def publication(generation: int, previous: Publication | None = None) -> Publication:
+    return Publication(
+        as_of_date=date(2025, 3, 31),
+        published_at=datetime(2025, 4, 1) + timedelta(hours=generation),
+        code_version="0.1.0+abc",
+        input_hash="0" * 64,
+        reporting_currency="EUR",
+        reporting_timezone="Asia/Tokyo",
+        checks_passed=10,
+        checks_warned=2,
+        run_id=f"run{generation}",
+        previous_published_at=previous.published_at if previous else None,
+    )
+
+
+def publish_generation(warehouse: Warehouse, generation: int, keep: int = 7, rows: int = 1_000) -> Publication:
+    previous = read_publication(warehouse.marts_file)
+    build(warehouse, generation, rows)
+    published = publication(generation, previous)
+    publish(warehouse, MARTS, published, keep)
+    return published
+
+
+def generation_of(file: Path) -> int:
+    """The one generation that a published file holds; fails when it's torn."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        rows, low, high = con.execute("select count(*), min(generation), max(generation) from fct_numbers").fetchone()
+        run_id = con.execute("select run_id from meta_publication").fetchone()[0]
+        total = con.execute("select total from mart_sum").fetchone()[0]
+    assert low == high
+    assert total == rows * low
+    assert run_id == f"run{low}"
+    return low
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    warehouse = Warehouse(tmp_path / "wh")
+    warehouse.prepare()
+    return warehouse
+
+
+def test_the_file_holds_the_marts_in_order_with_their_docs(warehouse):
+    published = publish_generation(warehouse, 1)
+    assert read_publication(warehouse.marts_file) == published
+    with duckdb.connect(str(warehouse.marts_file), read_only=True) as con:
+        assert con.execute("select number from fct_numbers limit 3").fetchall() == [(0,), (1,), (2,)]
+        tables = con.execute(
+            "select table_name, comment from duckdb_tables() where schema_name = 'main' order by 1"
+        ).fetchall()
+        columns = con.execute(
+            "select column_name, comment from duckdb_columns() where table_name = 'fct_numbers' order by 1"
+        ).fetchall()
+    assert tables == [
+        ("fct_numbers", "Numbers, it's said."),
+        ("mart_sum", None),
+        ("meta_publication", "What this file stands for. One row."),
+    ]
+    assert columns == [("generation", None), ("number", "A number.")]
+    assert stat.S_IMODE(warehouse.marts_file.stat().st_mode) == 0o644
+    assert stat.S_IMODE(warehouse.build.stat().st_mode) == 0o700
+    assert sorted(path.name for path in warehouse.root.iterdir()) == [
+        "build",
+        "dagster",
+        "marts.duckdb",
+        "runs",
+        "versions",
+    ]
+
+
+def test_the_last_versions_are_kept_and_rolled_back_to(warehouse):
+    generations = [publish_generation(warehouse, number, keep=3) for number in range(1, 6)]
+    assert kept_versions(warehouse) == [item.version for item in generations[2:]]
+    assert rollback(warehouse).run_id == "run4"
+    assert generation_of(warehouse.marts_file) == 4
+    assert rollback(warehouse).run_id == "run3"
+    with pytest.raises(UsageError, match="not kept"):
+        rollback(warehouse)
+    assert generation_of(warehouse.marts_file) == 3
+    assert rollback(warehouse, generations[4].version).run_id == "run5"
+    assert generation_of(warehouse.marts_file) == 5
+    assert len(kept_versions(warehouse)) == 3
+
+
+def test_after_a_rollback_the_next_publication_follows_the_good_one(warehouse):
+    publish_generation(warehouse, 1)
+    publish_generation(warehouse, 2)
+    rollback(warehouse)
+    publish_generation(warehouse, 3)
+    assert rollback(warehouse).run_id == "run1"
+
+
+def test_rolling_back_to_what_is_published_changes_nothing(warehouse):
+    published = publish_generation(warehouse, 1)
+    assert rollback(warehouse, published.version) == published
+    assert not list(warehouse.root.glob(".marts*"))
+
+
+def test_rollback_without_an_earlier_version(warehouse):
+    publish_generation(warehouse, 1)
+    with pytest.raises(UsageError, match="no earlier version"):
+        rollback(warehouse)
+
+
+def test_a_clock_that_went_back_keeps_the_order(warehouse):
+    published = publish_generation(warehouse, 1)
+    assert next_instant(warehouse, datetime(2020, 1, 1, tzinfo=UTC)) == published.published_at + timedelta(
+        microseconds=1
+    )
+
+
+def test_a_stale_wal_is_not_replayed_into_the_new_file(warehouse):
+    publish_generation(warehouse, 1)
+    (warehouse.root / "marts.duckdb.wal").write_bytes(b"left by somebody who wrote")
+    publish_generation(warehouse, 2)
+    assert generation_of(warehouse.marts_file) == 2
+
+
+def test_a_mart_that_is_not_built_leaves_the_published_file(warehouse):
+    publish_generation(warehouse, 1)
+    before = hashlib.sha256(warehouse.marts_file.read_bytes()).hexdigest()
+    with pytest.raises(duckdb.CatalogException):
+        publish(warehouse, [*MARTS, Mart("fct_missing", [], "", {})], publication(2), 7)
+    assert hashlib.sha256(warehouse.marts_file.read_bytes()).hexdigest() == before
+    assert clean_leftovers(warehouse)
+    assert generation_of(warehouse.marts_file) == 1
+
+
+def test_readers_that_open_in_a_loop_never_fail(warehouse):
+    publish_generation(warehouse, 1, rows=20_000)
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        stop = warehouse.root / "stop"
+        readers = [pool.apply_async(_read_until, (warehouse.marts_file, stop)) for _ in range(3)]
+        time.sleep(1.5)
+        for generation in range(2, 14):
+            publish_generation(warehouse, generation, rows=20_000)
+        stop.touch()
+        seen = [reader.get(timeout=60) for reader in readers]
+    for generations in seen:
+        assert generations == sorted(generations)
+        assert len(set(generations)) > 1
+
+
+def _read_until(file: Path, stop: Path) -> list[int]:
+    generations = []
+    while not stop.exists():
+        generations.append(generation_of(file))
+    return [*generations, generation_of(file)]
+
+
+_PUBLISH_FOR_EVER = """
+import sys
+from pathlib import Path
+from orchestration.publishing import clean_leftovers, read_publication
+from orchestration.warehouse import Warehouse
+from tests.test_publishing import publish_generation
+warehouse = Warehouse(Path(sys.argv[1]))
+while True:
+    clean_leftovers(warehouse)
+    last = read_publication(warehouse.marts_file)
+    generation = int(last.run_id[3:]) + 1 if last else 1
+    publish_generation(warehouse, generation, keep=3, rows=50_000)
+    print(generation, flush=True)
+"""
+
+
+def test_killed_anywhere_the_published_file_is_whole_and_the_next_run_goes_on(warehouse):
+    chance = random.Random(11)
+    publish_generation(warehouse, 1)
+    reached = 1
+    for _ in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PUBLISH_FOR_EVER, str(warehouse.root)], stdout=subprocess.PIPE
+        )
+        process.stdout.readline()
+        time.sleep(chance.random() * 0.3)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        generation = generation_of(warehouse.marts_file)
+        assert generation > reached
+        reached = generation
+    clean_leftovers(warehouse)
+    assert not [path.name for path in warehouse.versions.iterdir() if path.suffix != ".duckdb"]
+    assert read_publication(warehouse.marts_file).version in kept_versions(warehouse)
+    for version in kept_versions(warehouse):
+        generation_of(warehouse.versions / f"{version}.duckdb")
+
+
+def test_history_is_what_was_published_and_rolls_back_with_it(warehouse):
+    for score in (1, 2):
+        with duckdb.connect(str(warehouse.build_file)) as con:
+            con.execute("create schema if not exists marts")
+            con.execute(
+                f"""create or replace table marts.fct_health_scores as
+                select 'a' as account_id, date '2025-03-31' as score_date, {score}::double as score, true as is_new"""
+            )
+        marts = [Mart("fct_health_scores", ["account_id"], "", {})]
+        publish(warehouse, marts, publication(score, read_publication(warehouse.marts_file)), 7)
+    carried = [_carried(warehouse)]
+    rollback(warehouse)
+    carried.append(_carried(warehouse))
+    assert carried == [[("a", 2.0, None, True)], [("a", 1.0, None, True)]]
+
+
+def _carried(warehouse):
+    with duckdb.connect(str(warehouse.build_file)) as con:
+        rows = carry_history(con, warehouse.marts_file)
+        assert set(rows) == set(CARRIED)
+        assert con.execute("select count(*) from history.meta_publication").fetchone() == (1,)
+        return con.execute("select account_id, score, colour, is_new from history.fct_health_scores").fetchall()
+
+
+def test_history_of_a_first_night_is_empty_tables(warehouse):
+    with duckdb.connect(str(warehouse.build_file)) as con:
+        assert carry_history(con, warehouse.marts_file) == dict.fromkeys(CARRIED, 0)
+        assert con.execute("select score, is_turned_red from history.fct_health_scores").fetchall() == []
+
+
+HOSTILE = [
+    "select * from read_csv('/etc/passwd')",
+    "select * from read_text('/etc/hostname')",
+    "select * from glob('/*')",
+    "copy fct_numbers to '/tmp/stolen.csv'",
+    "attach '/tmp/other.duckdb'",
+    "install httpfs",
+    "load httpfs",
+    "create table mine as select 1",
+    "drop table fct_numbers",
+    "delete from fct_numbers",
+    "update fct_numbers set number = 1",
+    "set enable_external_access = true",
+    "set lock_configuration = false",
+    "pragma database_size; drop table fct_numbers",
+    "export database '/tmp/stolen'",
+]
+
+
+@pytest.mark.parametrize("sql", HOSTILE)
+def test_the_hardened_connection_only_reads_this_file(sql, warehouse):
+    publish_generation(warehouse, 1)
+    before = warehouse.marts_file.read_bytes()
+    with connect_hardened(warehouse.marts_file) as con:
+        assert con.execute("select count(*) from fct_numbers").fetchone() == (1_000,)
+        with pytest.raises(duckdb.Error):
+            con.execute(sql).fetchall()
+    assert warehouse.marts_file.read_bytes() == before
