@@ -103,7 +103,8 @@ def _live(world: World) -> _Company:
     people = staff_area.make_staff(world, who)
     hidden = traits.make_traits(world, who, people)
     billed = billing_area.simulate(world, who, hidden)
-    return _Company(world, who, people, hidden, billed, product.make_usage(world, who, hidden, billed))
+    felt = traits.darken(hidden, billed.leaving)
+    return _Company(world, who, people, felt, billed, product.make_usage(world, who, felt, billed))
 
 
 def _write_events(company: _Company, out: Path, count: int, progress: Callable[[str], None]) -> int:

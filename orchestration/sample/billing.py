@@ -10,7 +10,7 @@ import numpy as np
 
 from orchestration.sample.customers import Customers
 from orchestration.sample.traits import Traits
-from orchestration.sample.world import NONE, World, choose, sigmoid
+from orchestration.sample.world import NONE, World, choose, sigmoid, spread
 
 PLANS = ("basic", "pro", "enterprise", "analytics_addon", "free", "setup_fee", "api_calls")
 FREE, ADDON, SETUP, METERED = 4, 3, 5, 6
@@ -28,6 +28,7 @@ REASONS = (
 PAIN_REASON = np.array((3, 2, 1, 4, 2, 0, 5, 3))
 BUSINESS_CLOSED, PAYMENT_FAILED, TRIAL_OVER, UNUSED = 7, 8, 9, 6
 VOLUNTARY, INVOLUNTARY = 0, 1
+WEEKS_TO_LEAVE = 20
 
 
 @dataclass
@@ -70,7 +71,8 @@ class Billing:
     """What happened. Days are whole; `planned` of a subscription is the end decided, perhaps after the last day.
 
     `weekly_seats`, `weekly_plan`, `weekly_addon` have shape [accounts, weeks]: seats paid or on trial at the week's end
-    (0 without a subscription), the main plan (index into PLANS), whether the add-on is held.
+    (0 without a subscription), the main plan (index into PLANS), whether the add-on is held. `leaving`, same shape: 0
+    far from an end, up to 1 in the week of leaving.
     `moves`: account, day, kind (0 first sale, 1 expansion), change of yearly value.
     """
 
@@ -83,6 +85,7 @@ class Billing:
     weekly_seats: np.ndarray
     weekly_plan: np.ndarray
     weekly_addon: np.ndarray
+    leaving: np.ndarray
 
 
 class Simulation:
@@ -330,8 +333,8 @@ class Simulation:
         rng, n, world = self.rng, self.world.accounts, self.world
         bound = self.term_end != NONE
         today = self.today
-        month_to_month = settled & ~bound & (rng.random(n) < np.minimum(0.0017 * np.exp(-1.55 * state), 0.09))
-        asked_chance = sigmoid(-(3.3 + 1.9 * state))
+        month_to_month = settled & ~bound & (rng.random(n) < np.minimum(0.0018 * np.exp(-2.1 * state), 0.12))
+        asked_chance = sigmoid(-(2.7 + 2.6 * state))
         deciding = settled & bound & (self.term_end - 63 >= today) & (self.term_end - 63 < today + 7)
         at_term = deciding & (rng.random(n) < asked_chance)
         early = settled & bound & ~deciding & (rng.random(n) < np.minimum(0.00012 * np.exp(-1.4 * state), 0.01))
@@ -467,4 +470,21 @@ def simulate(world: World, customers: Customers, traits: Traits) -> Billing:
         seats[:, week] = np.where(sim.sub >= 0, sim.seats, 0)
         plans[:, week] = sim.plan
         addons[:, week] = sim.addon_item >= 0
-    return Billing(sim.subs, sim.items, sim.versions, sim.pauses, sim.terms, sim.moves, seats, plans, addons)
+    return Billing(
+        subs=sim.subs, items=sim.items, versions=sim.versions, pauses=sim.pauses, terms=sim.terms, moves=sim.moves,
+        weekly_seats=seats, weekly_plan=plans, weekly_addon=addons, leaving=_leaving(world, sim.rng, sim.subs),
+    )  # fmt: skip
+
+
+def _leaving(world: World, rng: np.random.Generator, subs: Ledger) -> np.ndarray:
+    """How far on the way out each account is, by week: a decision ripens for months. A few leave without warning."""
+    leaving = np.zeros((world.accounts, world.weeks), dtype=np.float32)
+    planned = subs.whole("planned")
+    ripens = (planned != NONE) & (subs["silent"] == 0) & (subs.whole("reason") != TRIAL_OVER)
+    rows = np.flatnonzero(ripens & (rng.random(subs.rows) < 0.93))
+    sub, nth = spread(np.full(len(rows), WEEKS_TO_LEAVE))
+    week = planned[rows[sub]] // 7 - nth
+    kept = (week >= 0) & (week < world.weeks)
+    share = ((1 - nth / WEEKS_TO_LEAVE) ** 0.7).astype(np.float32)
+    np.maximum.at(leaving, (subs.whole("account")[rows[sub]][kept], week[kept]), share[kept])
+    return leaving

@@ -112,7 +112,7 @@ def make_customers(world: World) -> Customers:
         contact_first=np.cumsum(contacts) - contacts,
         contact_account=owner,
         contact_day=contact_day,
-        contact_bias=rng.normal(0, 0.45, len(owner)),
+        contact_bias=rng.normal(0, 0.35, len(owner)),
         contact_id=ids("C", np.arange(1, len(owner) + 1)),
         has_segment_link=rng.random(n) < 0.04,
         has_zendesk_link=rng.random(n) < 0.06,

@@ -269,17 +269,19 @@ def _features(
 def _sequence(first: int, count: int) -> pa.Array:
     """Message ids e0000000001, built as bytes: one block of ten thousand endings, a beginning for each block."""
     width = 11
-    numbers = np.arange(first, first + count, dtype=np.int64)
+    high, low = np.divmod(np.arange(first, first + count, dtype=np.int64), 10_000)
+    lowest, highest = first // 10_000, (first + max(count, 1) - 1) // 10_000
     characters = np.empty((count, width), dtype=np.uint8)
     characters[:, 0] = ord("e")
-    high, low = np.divmod(numbers, 10_000)
-    endings = np.array([[ord(digit) for digit in f"{number:04d}"] for number in range(10_000)], dtype=np.uint8)
-    blocks, block = np.unique(high, return_inverse=True)
-    beginnings = np.array([[ord(digit) for digit in f"{number:06d}"] for number in blocks], dtype=np.uint8)
-    characters[:, 1:7] = beginnings.reshape(-1, 6)[block]
-    characters[:, 7:] = endings[low]
+    characters[:, 1:7] = _digits(np.arange(lowest, highest + 1), 6)[high - lowest]
+    characters[:, 7:] = _digits(np.arange(10_000), 4)[low]
     offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32)
     return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(characters)])
+
+
+def _digits(numbers: np.ndarray, width: int) -> np.ndarray:
+    """Decimal digits as ASCII bytes, shape [numbers, width]."""
+    return (numbers[:, None] // 10 ** np.arange(width - 1, -1, -1) % 10 + ord("0")).astype(np.uint8)
 
 
 def _compact(index: np.ndarray, labels: pa.Array, valid: np.ndarray | None) -> pa.DictionaryArray:

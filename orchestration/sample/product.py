@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.sample.billing import ADDON, FREE, PLANS, TRIAL_OVER, Billing
+from orchestration.sample.billing import ADDON, FREE, PLANS, Billing
 from orchestration.sample.customers import Customers
 from orchestration.sample.traits import Traits
 from orchestration.sample.world import NONE, World, sigmoid, spread, text
@@ -62,44 +62,36 @@ def entitled(plan: int, with_addon: bool) -> np.ndarray:
 
 
 def make_usage(world: World, customers: Customers, traits: Traits, billing: Billing) -> Usage:
-    """Usage follows satisfaction and fit, grows in the first weeks, and fades ten weeks before a customer leaves."""
+    """Usage follows satisfaction and fit, grows in the first weeks, fades in the months before a customer leaves."""
     rng, n, weeks = world.stream("usage"), world.accounts, world.weeks
     state = traits.satisfaction[:, :weeks]
     fit = customers.fit[:, None].astype(np.float32)
     seats = billing.weekly_seats
     age = np.arange(weeks) - customers.start_day[:, None] // 7
     ramp = np.clip(0.3 + 0.7 * age / 7, 0.3, 1).astype(np.float32)
-    fade = _fading(world, rng, billing)
+    fade = 0.1 + 0.9 * (1 - billing.leaving)
     own = np.exp(rng.normal(0, 0.3, (n, 1))).astype(np.float32)
-    weight = seats * own * np.exp(0.5 * state + 0.2 * fit) * ramp * fade
+    weight = seats * own * np.exp(0.5 * state + 0.2 * fit) * ramp * fade * _resting(world, billing)
     weight[customers.never_pays] = 0
     weight *= np.where(billing.weekly_plan == FREE, np.float32(0.5), np.float32(1))
-    share = sigmoid(0.9 + 0.95 * state + 0.35 * fit) * ramp * (0.35 + 0.65 * fade)
+    share = sigmoid(0.9 + 1.05 * state + 0.2 * fit) * ramp * (0.35 + 0.65 * fade)
     users = np.maximum(1, np.rint(seats * np.where((state > 1.2) & (fit > 0.8), 1.08, share)))
     breadth = sigmoid(-0.1 + 0.9 * state + 0.6 * fit) * ramp * (0.5 + 0.5 * fade)
     curious = (customers.fit > 0.2) & (rng.random(n) < 0.15)
     return Usage(weight.astype(np.float32), users.astype(np.float32), breadth.astype(np.float32), curious)
 
 
-def _fading(world: World, rng: np.random.Generator, billing: Billing) -> np.ndarray:
-    """Factor [accounts, weeks] that falls towards a decided end; some leave without warning, paused accounts rest."""
-    fade = np.ones((world.accounts, world.weeks), dtype=np.float32)
-    subs = billing.subs
-    planned = subs.whole("planned")
-    warned = (planned != NONE) & (subs["silent"] == 0) & (subs.whole("reason") != TRIAL_OVER)
-    rows = np.flatnonzero(warned & (rng.random(subs.rows) < 0.88))
-    sub, nth = spread(np.full(len(rows), 11))
-    week = planned[rows[sub]] // 7 - nth
-    kept = (week >= 0) & (week < world.weeks)
-    level = 0.15 + 0.85 * nth / 11
-    np.minimum.at(fade, (subs.whole("account")[rows[sub]][kept], week[kept]), level[kept].astype(np.float32))
+def _resting(world: World, billing: Billing) -> np.ndarray:
+    """Factor [accounts, weeks] that is small while a subscription is paused."""
+    rest = np.ones((world.accounts, world.weeks), dtype=np.float32)
     pauses = billing.pauses
     first, until = pauses.whole("start") // 7 + 1, pauses.whole("until") // 7
     pause, nth = spread(np.maximum(until - first, 0))
     week = first[pause] + nth
     kept = week < world.weeks
-    fade[subs.whole("account")[pauses.whole("sub")[pause[kept]]], week[kept]] *= np.float32(0.08)
-    return fade
+    account = billing.subs.whole("account")[pauses.whole("sub")[pause[kept]]]
+    rest[account, week[kept]] = 0.08
+    return rest
 
 
 def feature_columns(world: World) -> dict:

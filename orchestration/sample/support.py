@@ -67,8 +67,8 @@ def make_tickets(world: World, customers: Customers, staff: Staff, traits: Trait
     first = created + HOUR * np.exp(rng.normal(1.2, 0.9, count) - 0.15 * state)
     first = np.where(by_agent, created, first)
     note(normal, ASSIGNED, SYSTEM, created + HOUR * 0.05)
-    replied, rounds = first.copy(), np.minimum(rng.geometric(sigmoid(0.9 + 0.35 * state)), 4)
     waiting, answering = _forced_endings(world, created, first, normal)
+    replied, rounds = first.copy(), np.minimum(rng.geometric(sigmoid(0.9 + 0.35 * state)), 4)
     note(normal & np.isfinite(first), REPLY, AGENT, first)
     for extra in range(1, 4):
         again = normal & ((rounds > extra) | answering) & np.isfinite(replied) & ~waiting

@@ -5,7 +5,7 @@ shocks (an outage, a lost champion, a price increase) and by playbooks that work
 follows from it, and what can be seen moves before the customer leaves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,14 @@ class Traits:
         week = position.astype(np.int64)
         part = position - week
         return self.satisfaction[account, week] * (1 - part) + self.satisfaction[account, week + 1] * part
+
+
+def darken(traits: Traits, leaving: np.ndarray) -> Traits:
+    """Satisfaction as it is felt: lower by up to 1.4 on the way out; `leaving` [accounts, weeks], 0..1."""
+    felt = traits.satisfaction.copy()
+    felt[:, :-1] -= 1.4 * leaving
+    felt[:, -1] -= 1.4 * leaving[:, -1]
+    return replace(traits, satisfaction=felt)
 
 
 def make_traits(world: World, customers: Customers, staff: Staff) -> Traits:

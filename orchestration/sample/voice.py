@@ -23,7 +23,7 @@ from orchestration.sample.world import NONE, World, choose, ids, spread, text
 
 # id, type, name, scale, higher is better, positive threshold; then the score's middle, its gain and its noise
 SURVEYS = (
-    ("nps_relationship", "nps", "How likely are you to recommend us?", 0, 10, True, 9, 7.8, 1.55, 1.1),
+    ("nps_relationship", "nps", "How likely are you to recommend us?", 0, 10, True, 9, 7.8, 1.55, 0.9),
     ("nps_analytics", "nps", "How likely are you to recommend Analytics?", 1, 10, True, 9, 7.8, 1.4, 1.1),
     ("csat_ticket", "csat", "How satisfied are you with the solution?", 1, 5, True, 4, 4.0, 0.65, 0.7),
     ("csat_chat", "csat", "Was this chat good or bad?", 0, 1, True, 1, 0.75, 0.25, 0.35),

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ ARROW_TYPES = {
 Columns = Mapping[str, pa.Array | np.ndarray]
 
 
+@cache
 def contract() -> dict[str, dict[str, str]]:
     """raw table -> {column: SQL type}, in the order of the contract."""
     tables: dict[str, dict[str, str]] = {}
