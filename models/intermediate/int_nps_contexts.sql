@@ -23,24 +23,9 @@ trainings as (
     group by account_id
 ),
 
-tickets as (
-    select * from {{ ref('stg_support__tickets') }}
-    where not is_spam and merged_into_ticket_id is null
-),
-
-solves as (
-    select ticket_id, min(occurred_at) as solved_at from {{ ref('stg_support__ticket_events') }}
-    where event_type = 'solved'
-    group by ticket_id
-),
-
 solved_tickets as (
-    select
-        tickets.account_id,
-        {{ local_date('solves.solved_at') }} as solved_on,
-        cast({{ dbt.datediff('tickets.created_at', 'solves.solved_at', 'second') }} as double) / 3600 as resolution_hours
-    from tickets
-    inner join solves on tickets.ticket_id = solves.ticket_id
+    select * from {{ ref('int_tickets_timed') }}
+    where first_solved_on is not null and not is_spam and not is_merged
 ),
 
 onboarding_ratings as (
@@ -57,8 +42,8 @@ resolutions as (
     inner join solved_tickets
         on
             days.account_id = solved_tickets.account_id
-            and solved_tickets.solved_on <= days.cut_date
-            and solved_tickets.solved_on > {{ add_days('days.cut_date', -90) }}
+            and solved_tickets.first_solved_on <= days.cut_date
+            and solved_tickets.first_solved_on > {{ add_days('days.cut_date', -90) }}
     group by days.account_id, days.cut_date
 ),
 
