@@ -731,6 +731,9 @@ class _Maker:
         contact = self.rng.choice([*account.contacts, None])
         about_ticket = survey_id.startswith("s_csat") and account.tickets and self._chance(0.6)
         sent_at, answered_at = self._at(sent), self._at(answered)
+        onboarding = None
+        if survey_id == "s_onboarding" and self.tables["cs_onboardings"]:
+            onboarding = self.rng.choice([None, self.tables["cs_onboardings"][-1]["onboarding_id"]])
         self._add(
             "survey_responses",
             response_id=self._id("res"),
@@ -740,9 +743,10 @@ class _Maker:
             sent_at=sent_at if self._chance(0.9) or not is_answered else None,
             responded_at=max(sent_at, answered_at) if is_answered else None,
             score=score if is_answered else None,
-            comment=self.rng.choice(COMMENTS) if is_answered else None,
+            # What has no score on the scale is left without words: the sentiment library is not recomputed.
+            comment=self.rng.choice(COMMENTS) if is_answered and score in range(low, high + 1) else None,
             ticket_id=self.rng.choice(account.tickets)["ticket_id"] if about_ticket else None,
-            onboarding_id=None,
+            onboarding_id=onboarding,
             interaction_type=self.rng.choice(["upgrade", "renewal", None])
             if survey_id in ("s_ces", "s_effort")
             else None,
@@ -752,6 +756,8 @@ class _Maker:
 
     def _feedback(self, account: _Account) -> None:
         for _ in range(self.rng.randint(0, 6)):
+            is_rated = self._chance(0.5)
+            has_sentiment = not is_rated or self._chance(0.3)
             self._add(
                 "feedback_items",
                 feedback_id=self._id("fb"),
@@ -760,9 +766,9 @@ class _Maker:
                 source=self.rng.choice(["interview", "social", "review_site", "in_app_widget", "web_form"]),
                 collected_at=self._at(self._day(account.start)),
                 body=self.rng.choice(COMMENTS[1:]),
-                rating=Decimal(self.rng.randint(1, 5)) if self._chance(0.4) else None,
+                rating=Decimal(self.rng.randint(1, 5)) if is_rated else None,
                 rating_max=Decimal(5),
-                sentiment=Decimal(self.rng.choice(["-1", "-0.5", "0", "0.25", "1"])) if self._chance(0.4) else None,
+                sentiment=Decimal(self.rng.choice(["-1", "-0.5", "0", "0.25", "1.5"])) if has_sentiment else None,
                 themes=self.rng.choice([None, "pricing", "support,usability"]),
                 collected_by_user_id=None,
                 url=None,

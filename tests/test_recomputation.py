@@ -11,6 +11,8 @@ KEYS = {
     "fct_account_mrr_months": ("account_id", "month"),
     "fct_renewals": ("term_id",),
     "fct_survey_responses": ("response_id",),
+    "fct_feedback_items": ("feedback_id",),
+    "fct_account_lifetime_values": ("account_id",),
     "fct_tickets": ("ticket_id",),
     "fct_account_support_months": ("account_id", "month"),
     "fct_account_engagement_months": ("account_id", "month"),

@@ -3,8 +3,12 @@
 from tests.recomputation import renewals, revenue
 from tests.recomputation.company import Company
 from tests.recomputation.cs_work import CsWork
+from tests.recomputation.expansion import Expansion
+from tests.recomputation.feedback import Feedback
 from tests.recomputation.landed import Tables, read_landing
+from tests.recomputation.lifetime import Lifetimes
 from tests.recomputation.promoters import Promoters
+from tests.recomputation.ratings import Ratings
 from tests.recomputation.renewals import Renewals
 from tests.recomputation.responses import fct_survey_responses
 from tests.recomputation.revenue import Ledger
@@ -28,11 +32,16 @@ def recompute(raw: Tables, settings: Settings) -> Tables:
     support = Support(company, book, surveys)
     cs_work = CsWork(company, book)
     promoters = Promoters(surveys, book, support, cs_work)
+    ledger = Ledger(company, book)
     return {
-        **revenue.published(Ledger(company, book)),
+        **revenue.published(ledger),
+        "kpi_quarterly_expansion_revenue": Expansion(ledger).kpi_quarterly_expansion_revenue(),
+        **Lifetimes(ledger).published(),
         **renewals.published(Renewals(company, book)),
         "kpi_net_promoter_score": promoters.kpi_net_promoter_score(),
         "fct_survey_responses": fct_survey_responses(surveys, promoters),
+        **Ratings(surveys).published(),
+        **Feedback(surveys, book).published(),
         **support.published(),
         **cs_work.published(),
     }

@@ -1,5 +1,6 @@
 """Every answer and invitation, with whether it counts."""
 
+from tests.recomputation.company import UNASSIGNED
 from tests.recomputation.landed import Row
 from tests.recomputation.promoters import Promoters
 from tests.recomputation.surveys import Surveys
@@ -28,7 +29,9 @@ def fct_survey_responses(surveys: Surveys, promoters: Promoters) -> list[Row]:
                 "contact_id": one.row["contact_id"],
                 "responded_on": one.answered_on,
                 "score": None if one.answered_on is None or one.row["score"] is None else float(one.row["score"]),
-                "csm_user_id": company.csm(one.account, one.answered_on or one.asked_on),
+                "csm_user_id": UNASSIGNED
+                if one.account is None
+                else company.csm(one.account, one.answered_on or one.asked_on),
                 "segment": company.segment(one.account),
                 "interaction_type": one.row["interaction_type"],
                 "channel": one.row["channel"],
