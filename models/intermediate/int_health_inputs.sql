@@ -1,0 +1,82 @@
+-- Grain: customer x day to be scored x component: its raw value (NULL = missing), in words too, and the day it stems from.
+with usage as (
+    select * from {{ ref('int_health_usage') }}
+),
+
+signals as (
+    select * from {{ ref('int_health_signals') }}
+),
+
+final as (
+    select
+        account_id,
+        score_date,
+        'adoption' as component,
+        case when has_events then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
+        {{ dbt.concat([as_count('n_used'), "' of '", as_count('n_entitled'), "' features'"]) }} as detail,
+        score_date as data_as_of
+    from usage
+    union all
+    select
+        account_id,
+        score_date,
+        'usage' as component,
+        case when has_events then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
+        {{ dbt.concat([as_count('n_active_users'), "' of '", as_count('n_seats'), "' seats'"]) }} as detail,
+        score_date as data_as_of
+    from usage
+    union all
+    select
+        account_id,
+        score_date,
+        'support_csat' as component,
+        {{ ratio('n_satisfied', 'n_csat') }} as raw_value,
+        {{ dbt.concat([as_count('n_satisfied'), "' of '", as_count('n_csat'), "' answers satisfied'"]) }} as detail,
+        csat_on as data_as_of
+    from signals
+    union all
+    select
+        account_id,
+        score_date,
+        'nps' as component,
+        mean_nps as raw_value,
+        {{ dbt.concat([as_tenths('mean_nps'), "' from '", as_count('n_nps'), "' contacts'"]) }} as detail,
+        nps_on as data_as_of
+    from signals
+    union all
+    select
+        account_id,
+        score_date,
+        'engagement' as component,
+        cast(days_since_touch as double) as raw_value,
+        {{ dbt.concat([as_count('days_since_touch'), "' days since last touch'"]) }} as detail,
+        last_touch_on as data_as_of
+    from signals
+    union all
+    select
+        account_id,
+        score_date,
+        'billing' as component,
+        cast(3 * has_cancel_request + 2 * is_overdue + renewed_poorly as double) as raw_value,
+        {{ dbt.concat([
+            "case when has_cancel_request = 1 then 'cancel request' when is_overdue = 1 then 'payment overdue' else 'poor last renewal' end",
+            "case when has_cancel_request + is_overdue + renewed_poorly > 1 then ' and more' else '' end",
+        ]) }} as detail,
+        score_date as data_as_of
+    from signals
+    union all
+    select
+        account_id,
+        score_date,
+        'onboarding_progress' as component,
+        case
+            when onboarding_started_on is null then null
+            when has_first_value then 0
+            else {{ ratio(days_between('onboarding_started_on', 'score_date'), 'target_days') }}
+        end as raw_value,
+        {{ dbt.concat(["'day '", as_count(days_between('onboarding_started_on', 'score_date')), "' of '", as_count('target_days')]) }} as detail,
+        score_date as data_as_of
+    from signals
+)
+
+select * from final

@@ -1,0 +1,91 @@
+-- Grain: account x snapshot day, published before or scored tonight, without what compares it with earlier days.
+with components as (
+    select * from {{ ref('int_health_components') }}
+),
+
+customers as (
+    select * from {{ ref('int_health_accounts') }}
+),
+
+ratings as (
+    select * from {{ ref('stg_cs__health_ratings') }}
+),
+
+ranked as (
+    select
+        components.*,
+        row_number() over (partition by account_id, score_date order by points_lost desc nulls last, component) as driver_rank,
+        {{ dbt.concat(['component', "' '", 'detail', "', -'", as_tenths('points_lost')]) }} as driver
+    from components
+),
+
+summed as (
+    select
+        account_id,
+        score_date,
+        sum(effective_weight * component_score) as score_if_known,
+        sum(case when not is_missing then weight else 0 end) / sum(weight) as weight_coverage,
+        sum(case when is_missing then 1 else 0 end) as n_components_missing,
+        max(case when driver_rank = 1 and points_lost > 0 then component end) as top_driver,
+        max(case when driver_rank = 1 and points_lost > 0 then points_lost end) as top_driver_points_lost,
+        {%- for rank in [1, 2, 3] %}
+        max(case when driver_rank = {{ rank }} and points_lost >= 0.05 then driver end) as driver_{{ rank }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from ranked
+    group by account_id, score_date
+),
+
+rated as (
+    select
+        customers.account_id,
+        customers.score_date,
+        ratings.colour,
+        row_number() over (partition by customers.account_id, customers.score_date order by ratings.rated_at desc) as recency
+    from customers
+    inner join ratings
+        on customers.account_id = ratings.account_id and customers.score_date >= ratings.rated_on
+),
+
+tonight as (
+    select
+        summed.account_id,
+        summed.score_date,
+        customers.segment,
+        customers.csm_user_id,
+        case when summed.weight_coverage >= 0.5 then summed.score_if_known end as score,
+        case
+            when summed.weight_coverage < 0.5 then 'unknown'
+            when summed.score_if_known < 50 then 'red'
+            when summed.score_if_known < 75 then 'yellow'
+            else 'green'
+        end as colour,
+        rated.colour as manual_colour,
+        summed.weight_coverage,
+        cast(summed.n_components_missing as integer) as n_components_missing,
+        summed.top_driver,
+        summed.top_driver_points_lost,
+        {{ dbt.concat([
+            "coalesce(summed.driver_1, '')",
+            "case when summed.driver_2 is not null then '; ' else '' end", "coalesce(summed.driver_2, '')",
+            "case when summed.driver_3 is not null then '; ' else '' end", "coalesce(summed.driver_3, '')",
+        ]) }} as drivers_text,
+        {{ money('customers.mrr') }} as current_mrr
+    from summed
+    inner join customers on summed.account_id = customers.account_id and summed.score_date = customers.score_date
+    left join rated
+        on summed.account_id = rated.account_id and summed.score_date = rated.score_date and rated.recency = 1
+),
+
+{%- set columns = [
+    'account_id', 'score_date', 'segment', 'csm_user_id', 'score', 'colour', 'manual_colour', 'weight_coverage',
+    'n_components_missing', 'top_driver', 'top_driver_points_lost', 'drivers_text', 'current_mrr',
+] %}
+
+final as (
+    select {{ columns | join(', ') }}, true as is_new from tonight
+    union all
+    select {{ columns | join(', ') }}, false as is_new from {{ source('history', 'fct_health_scores') }}
+    where score_date <= {{ as_of_date() }}
+)
+
+select * from final
