@@ -33,6 +33,9 @@ trimmed as (
         {%- if column.data_type == 'varchar' %}
         {%- set text = 'nullif(trim(' ~ column.name ~ "), '')" %}
         {{ 'lower(' ~ text ~ ')' if column.name in lower else 'upper(' ~ text ~ ')' if column.name in upper else text }} as {{ column.name }},
+        {%- elif column.data_type == 'double' %}
+        {#- files of data frames write a missing number as NaN #}
+        nullif({{ column.name }}, cast('NaN' as double)) as {{ column.name }},
         {%- else %}
         {{ column.name }},
         {%- endif %}

@@ -64,7 +64,8 @@ final as (
         {{ dbt.hash('body') }} as text_hash,
         tool_themes,
         nps_category,
-        cast(greatest(-1.0, least(1.0, given_sentiment)) as double) as given_sentiment,
+        -- compared, not clamped by least(): that passes over NULL
+        cast(case when given_sentiment > 1 then 1.0 when given_sentiment < -1 then -1.0 else given_sentiment end as double) as given_sentiment,
         collected_by,
         url
     from united
