@@ -8,7 +8,7 @@ from typing import Any
 Row = dict[str, Any]
 
 # Columns that say which row it is or how to read it, not how much there was.
-LABELS = frozenset(("is_complete", "is_suppressed", "is_low_confidence", "kpi_id"))
+LABELS = frozenset(("is_complete", "is_suppressed", "is_low_confidence", "kpi_id", "previous_value"))
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ class _Maker:
         self.zone = ZONES[seed % len(ZONES)]
         self.currency = CURRENCIES[seed % 2]
         self.fiscal_start = (1, 2, 4, 7)[seed // 2 % 4]
+        self.finite_discounts = ("count", "ignore")[seed % 5 == 4]
         length = self.rng.randint(8, 20)
         # Most histories hold 29 February 2024.
         self.first = add_months(date(2024, 2, 1), -self.rng.randint(2, length + 2))
@@ -122,6 +123,9 @@ class _Maker:
             "reporting_currency": self.currency,
             "reporting_timezone": self.zone,
             "fiscal_year_start_month": self.fiscal_start,
+            # So few accounts seldom identify the two parameters of the other model, so two fits need not agree.
+            "clv_lifetime_model": "hazard",
+            "finite_discounts": self.finite_discounts,
         }
         return Settings(**(chosen | overrides))
 

@@ -2,16 +2,19 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import count
 
 import pytest
 
 from tests.recomputation import Settings, recompute
 from tests.recomputation.calendar import local_day, periods, quarter_start
+from tests.recomputation.fitting import fit
+from tests.recomputation.lifetime import begun_months, whole_months
+from tests.recomputation.onboarding import kaplan_meier_median, percentile
 from tests.recomputation.promoters import Adjusted, band, vote
 
 LOADED = datetime(2025, 1, 1)
-CENT = Decimal("0.01")
 
 
 class Landing:
@@ -520,3 +523,151 @@ def test_nps_weighted_by_arr(landing):
     row = one(landing.run(date(2024, 1, 31))["kpi_net_promoter_score"], period_type="month", segment_type="all")
     assert row["nps_arr_weighted"] == pytest.approx(25.0)
     assert row["value"] == pytest.approx(60.0)
+
+
+# ----- support
+def ticket(landing, number, events, created="2024-01-01 10:00", **row):
+    columns = {"account_id": "a", "status": "solved", "is_spam": False, "is_agent_initiated": False}
+    landing.add("support_tickets", ticket_id=f"t{number}", created_at=day(created), **(columns | row))
+    for position, (kind, actor, when) in enumerate(events):
+        landing.add(
+            "support_ticket_events",
+            event_id=f"e{number}_{position}",
+            ticket_id=f"t{number}",
+            event_type=kind,
+            actor_type=actor,
+            occurred_at=day(when),
+        )
+
+
+REPLY, SOLVED = ("public_reply", "agent", "2024-01-01 11:00"), ("solved", "agent", "2024-01-01 12:00")
+
+
+@pytest.mark.parametrize(
+    ("events", "status"),
+    [
+        ([REPLY, SOLVED], "first_contact"),
+        ([REPLY, ("public_reply", "agent", "2024-01-01 11:30"), SOLVED], "not_first_contact"),
+        # A thank-you reopens; it is closed again without a reply.
+        (
+            [REPLY, SOLVED, ("reopened", "customer", "2024-01-02 09:00"), ("solved", "system", "2024-01-02 09:05")],
+            "first_contact",
+        ),
+        ([REPLY, SOLVED, ("reopened", "customer", "2024-01-08 11:59:59")], "not_first_contact"),
+        ([REPLY, SOLVED, ("reopened", "customer", "2024-01-08 12:00:00")], "first_contact"),
+        ([SOLVED], "excluded"),
+        ([REPLY], "unsolved"),
+        ([REPLY, ("solved", "agent", "2024-01-25 12:00")], "pending"),
+    ],
+)
+def test_first_contact(landing, events, status):
+    landing.account("a")
+    ticket(landing, 1, events)
+    assert landing.run(date(2024, 1, 31))["fct_tickets"][0]["fcr_status"] == status
+
+
+def test_strict_needs_no_new_ticket_on_the_topic(landing):
+    landing.account("a")
+    same = {"requester_contact_id": "c", "topic": "login"}
+    ticket(landing, 1, [REPLY, SOLVED], **same)
+    ticket(landing, 2, [], created="2024-01-08 11:59", **same)
+    ticket(landing, 3, [REPLY, SOLVED], requester_contact_id="other", topic="login")
+    tables = landing.run(date(2024, 1, 31))
+    strict = {row["ticket_id"]: row["fcr_strict_status"] for row in tables["fct_tickets"]}
+    assert strict == {"t1": "not_first_contact", "t2": "unsolved", "t3": "first_contact"}
+    rate = one(tables["kpi_first_contact_resolution_rate"], period_type="month", segment_type="all")
+    assert (rate["value"], rate["strict_rate"], rate["n_unsolved"]) == (1.0, 0.5, 1)
+
+
+def test_self_service(landing):
+    """Yes beats no; no says no; silence counts unless a ticket comes within 24 hours of the last session."""
+    landing.account("a")
+    said = {"c_yes": [True, False], "c_no": [False], "c_silent": [None], "c_asked": [None], "c_late": [None]}
+    for contact, answers in said.items():
+        for number, answer in enumerate(answers):
+            landing.add(
+                "support_self_service_sessions",
+                session_id=f"{contact}{number}",
+                account_id="a",
+                contact_id=contact,
+                channel="bot",
+                started_at=day("2024-01-10 10:00"),
+                is_resolved=answer,
+            )
+    ticket(landing, 1, [], created="2024-01-11 09:59:59", requester_contact_id="c_asked")
+    ticket(landing, 2, [], created="2024-01-11 10:00:00", requester_contact_id="c_late")
+    row = one(landing.run(date(2024, 1, 31))["kpi_self_service_rate"], period_type="month", segment_type="all")
+    assert (row["issues_decided"], row["issues_self_resolved"], row["tickets"]) == (5, 3, 2)
+    assert (row["value"], row["attempt_success_rate"], row["self_service_score"]) == (0.6, 0.6, 2.5)
+
+
+# ----- onboarding
+def test_kaplan_meier_counts_the_unfinished_as_censored():
+    """Reached on days 2 and 6, seen without until 4 and 8: 3/4 after day 2, 3/4 x 1/2 = 3/8 after day 6."""
+    assert kaplan_meier_median([(2, True), (4, False), (6, True), (8, False)]) == 6.0
+    assert kaplan_meier_median([(2, True), (4, False), (5, False), (8, False)]) is None
+    assert kaplan_meier_median([(2, True), (4, True)]) == 2.0
+
+
+def test_percentile_lies_between_neighbours():
+    assert percentile([10, 20], Fraction(9, 10)) == 19.0
+    assert percentile([], Fraction(9, 10)) is None
+
+
+# ----- lifetime
+@pytest.mark.parametrize(
+    ("survivors", "alpha", "beta"),
+    [
+        ([1000, 869, 743, 653, 593, 551, 517, 491], 0.668, 3.806),  # High End
+        ([1000, 631, 468, 382, 326, 289, 262, 241], 0.704, 1.182),  # Regular
+    ],
+)
+def test_fit_of_fader_and_hardie(survivors, alpha, beta):
+    seen = [(year, True) for year in range(1, 8) for _ in range(survivors[year - 1] - survivors[year])]
+    seen += [(7, False)] * survivors[7]
+    assert fit(seen) == (pytest.approx(alpha, abs=5e-4), pytest.approx(beta, abs=5e-4))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "whole", "begun"),
+    [
+        ("2024-01-15", "2024-03-14", 1, 2),
+        ("2024-01-15", "2024-03-15", 2, 2),
+        ("2024-01-31", "2024-02-29", 1, 1),
+        ("2024-02-29", "2025-02-28", 12, 12),
+        ("2024-01-15", "2024-01-15", 0, 0),
+    ],
+)
+def test_months_of_a_life(start, end, whole, begun):
+    start, end = date.fromisoformat(start), date.fromisoformat(end)
+    assert (whole_months(start, end), begun_months(start, end)) == (whole, begun)
+
+
+def test_hazard_lifetime_value(landing):
+    """Four paying 100 since January, one leaves in February: hazard 1/(4 + 3) over two opened months.
+
+    Of one who stays: received 300 x 0.8 - 20 - 10; to come (100 x 0.8 - 10 / 3 months) x 7 months.
+    """
+    for number in range(4):
+        landing.account(f"a{number}")
+        landing.subscription(f"a{number}", day("2024-01-01"), day("2024-02-15") if number == 0 else None)
+    paid = {"currency": "USD", "amount_subtotal": 300, "issued_at": day("2024-01-01"), "status": "paid"}
+    landing.add("billing_invoices", invoice_id="i", account_id="a1", amount_paid=300, paid_at=day("2024-01-05"), **paid)
+    for kind, amount in (("acquisition", 20), ("retention", 10)):
+        landing.add(
+            "fin_costs",
+            cost_id=kind,
+            cost_month=date(2024, 2, 1),
+            cost_type=kind,
+            account_id="a1",
+            amount=amount,
+            currency="USD",
+        )
+    tables = landing.run(date(2024, 3, 31), clv_lifetime_model="hazard")
+    row = one(tables["fct_account_lifetime_values"], account_id="a1")
+    assert row["historical_clv"] == Decimal("210.00")
+    assert row["expected_remaining_months"] == 7.0
+    assert row["predicted_remaining_value"] == Decimal("536.67")
+    assert row["clv_to_cac"] == pytest.approx((210 + 7 * (80 - 10 / 3)) / 20)
+    gone = one(tables["fct_account_lifetime_values"], account_id="a0")
+    assert (gone["predicted_remaining_value"], gone["clv_to_cac"]) == (Decimal(0), None)

@@ -7,6 +7,7 @@ from tests.recomputation.expansion import Expansion
 from tests.recomputation.feedback import Feedback
 from tests.recomputation.landed import Tables, read_landing
 from tests.recomputation.lifetime import Lifetimes
+from tests.recomputation.onboarding import Onboardings
 from tests.recomputation.promoters import Promoters
 from tests.recomputation.ratings import Ratings
 from tests.recomputation.renewals import Renewals
@@ -16,6 +17,7 @@ from tests.recomputation.settings import Settings
 from tests.recomputation.subscriptions import Book
 from tests.recomputation.support import Support
 from tests.recomputation.surveys import Surveys
+from tests.recomputation.usage import Usage
 
 __all__ = ["Settings", "read_landing", "recompute"]
 
@@ -42,6 +44,8 @@ def recompute(raw: Tables, settings: Settings) -> Tables:
         "fct_survey_responses": fct_survey_responses(surveys, promoters),
         **Ratings(surveys).published(),
         **Feedback(surveys, book).published(),
+        **Usage(book, ledger, surveys).published(),
+        **Onboardings(company).published(),
         **support.published(),
         **cs_work.published(),
     }

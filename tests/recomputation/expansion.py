@@ -33,6 +33,7 @@ class Expansion:
 
     def kpi_quarterly_expansion_revenue(self) -> list[Row]:
         """Quarter by cut; a CSM on our staff all quarter has a row even without expansion."""
+        rows = []
         quarters = [period for period in self.company.periods if period.type == "quarter"]
         sums: dict[date, dict[Cut, dict[str, Fraction]]] = {}
         for period in quarters:
@@ -44,7 +45,10 @@ class Expansion:
                     amounts = {"expansion": move.amount, move.subtype: move.amount}
                     found.add(self.company.cuts(move.account, move.day), **amounts)
             sums[period.start] = dict(found)
-        return [self._row(period, cut, sums) for period in quarters for cut in sums[period.start]]
+        cuts = {cut for found in sums.values() for cut in found}
+        for period in quarters:
+            rows += [self._row(period, cut, sums) for cut in sorted(cuts)]
+        return rows
 
     def _row(self, period: Period, cut: Cut, sums: dict) -> Row:
         def expansion(start: date) -> Fraction | None:
@@ -52,7 +56,7 @@ class Expansion:
                 return None
             return sums[start].get(cut, {}).get("expansion", Fraction(0))
 
-        parts, current = sums[period.start][cut], expansion(period.start)
+        parts, current = sums[period.start].get(cut, {}), expansion(period.start)
         before = expansion(previous_start(period))
         two_before = expansion(add_months(period.start, -6))
         change = (current - before) / before if before else None
@@ -64,8 +68,9 @@ class Expansion:
             others = [sums[period.start].get(("csm", csm), {}).get("expansion", Fraction(0)) for csm in active]
             is_below = current < mean(others)
         arr = 12 * current
-        return {
-            **standard("quarterly_expansion_revenue", period, cut, numerator=arr, denominator=None, value=arr, n=0),
+        row = standard("quarterly_expansion_revenue", period, cut, numerator=arr, denominator=None, value=arr, n=0)
+        del row["n"]
+        return row | {
             "expansion_mrr": cents(current),
             "expansion_arr": cents(arr),
             **{column: cents(12 * parts.get(subtype, Fraction(0))) for subtype, column in PARTS.items()},

@@ -11,7 +11,7 @@ from tests.recomputation.fitting import expected_remaining, fit
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
 from tests.recomputation.revenue import Ledger
-from tests.recomputation.shape import Sums, standard
+from tests.recomputation.shape import Sums, few_accounts, standard
 
 SMALL_SEGMENT = 20
 COSTS = ("acquisition", "retention")
@@ -220,6 +220,7 @@ class Lifetimes:
                             denominator=accounts,
                             value=share(total, accounts),
                             n=accounts,
+                            is_suppressed=few_accounts(cut, accounts),
                         ),
                         "accounts": accounts,
                         "net_revenue": cents(parts["net_revenue"]),

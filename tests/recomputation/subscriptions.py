@@ -78,6 +78,7 @@ class Holding:
     plans: dict[str, Native] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Fraction)))
     with_paused: dict[str, Native] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Fraction)))
     quantity: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    plans_in_force: set[str] = field(default_factory=set)
     is_paused: bool = False
 
     @cached_property
@@ -224,7 +225,9 @@ class Book:
                 holding.with_paused[version.plan][subscription.currency] += version.mrr
                 if paused:
                     holding.is_paused = holding.is_paused or version.mrr > 0
-                elif version.mrr:
+                else:
+                    holding.plans_in_force.add(version.plan)
+                if version.mrr and not paused:
                     holding.plans[version.plan][subscription.currency] += version.mrr
                     holding.quantity[version.plan] += version.quantity
         return holding
