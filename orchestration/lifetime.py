@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import betaln
+from scipy.special import betaln, digamma
 
 HORIZON_MONTHS = 2400  # at one per mille a month of discount the rest beyond is below a tenth of a month
 
@@ -35,18 +35,36 @@ def fit(churned: NDArray[np.float64], surviving: NDArray[np.float64]) -> BetaGeo
     renewals = np.arange(1, len(churned) + 1)
     survived = np.arange(len(surviving))
 
-    def negative_log_likelihood(logs: NDArray[np.float64]) -> float:
-        alpha, beta = np.exp(logs)
-        whole = betaln(alpha, beta)
-        left = churned @ (betaln(alpha + 1, beta + renewals - 1) - whole)
-        stayed = surviving @ (betaln(alpha, beta + survived) - whole)
-        return -(left + stayed) / (churned.sum() + surviving.sum())
+    n_customers = churned.sum() + surviving.sum()
 
-    # beyond e^9 the mix is a point: a plain geometric, on a ridge along which the two parameters grow without end
+    # by mean churn m = alpha / (alpha + beta) and weight w = alpha + beta the likelihood has no slanting ridge: on data
+    # without heterogeneity only w grows
+    def parameters(point: NDArray[np.float64]) -> tuple[float, float]:
+        mean, weight = 1 / (1 + np.exp(-point[0])), np.exp(point[1])
+        return mean * weight, (1 - mean) * weight
+
+    def negative_log_likelihood(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The mean over customers and its gradient by logit m and ln w."""
+        alpha, beta = parameters(point)
+        likelihood = churned @ betaln(alpha + 1, beta + renewals - 1) + surviving @ betaln(alpha, beta + survived)
+        together = churned @ digamma(alpha + beta + renewals) + surviving @ digamma(alpha + beta + survived)
+        by_alpha = churned.sum() * digamma(alpha + 1) + surviving.sum() * digamma(alpha) - together
+        by_beta = churned @ digamma(beta + renewals - 1) + surviving @ digamma(beta + survived) - together
+        by_alpha -= n_customers * (digamma(alpha) - digamma(alpha + beta))
+        by_beta -= n_customers * (digamma(beta) - digamma(alpha + beta))
+        gradient = np.array([(by_alpha - by_beta) * alpha * beta / (alpha + beta), by_alpha * alpha + by_beta * beta])
+        return (n_customers * betaln(alpha, beta) - likelihood) / n_customers, -gradient / n_customers
+
+    # beyond e^9 the mixture is a point: a plain geometric
     best = minimize(
-        negative_log_likelihood, x0=np.zeros(2), method="L-BFGS-B", bounds=[(-9.0, 9.0)] * 2, options={"ftol": 1e-14, "gtol": 1e-10}
+        negative_log_likelihood,
+        x0=np.zeros(2),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-20.0, 20.0), (-9.0, 9.0)],
+        options={"ftol": 1e-14, "gtol": 1e-9},
     )
-    alpha, beta = np.exp(best.x)
+    alpha, beta = parameters(best.x)
     return BetaGeometric(float(alpha), float(beta))
 
 
