@@ -329,6 +329,9 @@ def test_dirt_adds_defects(tmp_path: Path, folder: Path) -> None:
     assert min(repeated, unparsed, offset, orphans, untidy) > 0
     extra = duckdb.sql(f"select * from read_csv('{tmp_path}/crm_accounts/*.csv', all_varchar = true)").columns
     assert "crm_internal_note" in extra
+    for table, defect in (("survey_responses", "score = '11'"), ("cs_activities", "_deleted = 'true'")):
+        rows = f"read_csv('{tmp_path}/{table}/*.csv', all_varchar = true)"
+        assert duckdb.sql(f"select count(*) from {rows} where {defect}").fetchone()[0] > 0
 
 
 @pytest.mark.parametrize("wrong", [{"accounts": 5}, {"months": 1}, {"events": -1}, {"dirt": 0.9}])

@@ -23,10 +23,10 @@ INTERVAL_REBATE = np.array((1.0, 0.86, 1.06, 0.96, 0.8, 1.0, 1.0))
 ONCE = 6
 REASONS = (
     "missing_features", "too_expensive", "too_complex", "low_quality", "customer_service", "switched_service",
-    "unused", "business_closed", "payment_failed", "trial_not_converted", "other", "project ended",
+    "unused", "out_of_business", "payment_failed", "trial_not_converted", "other", "project ended",
 )  # fmt: skip
 PAIN_REASON = np.array((3, 2, 1, 4, 2, 0, 5, 3))
-BUSINESS_CLOSED, PAYMENT_FAILED, TRIAL_OVER, UNUSED = 7, 8, 9, 6
+OUT_OF_BUSINESS, PAYMENT_FAILED, TRIAL_OVER, UNUSED = 7, 8, 9, 6
 VOLUNTARY, INVOLUNTARY = 0, 1
 WEEKS_TO_LEAVE = 20
 
@@ -357,7 +357,7 @@ class Simulation:
         self.plan_end(who, np.full(len(who), NONE), end, np.full(len(who), PAYMENT_FAILED), INVOLUNTARY)
         who = np.flatnonzero(closed)
         end = day[who] + rng.integers(10, 30, len(who))
-        self.plan_end(who, np.full(len(who), NONE), end, np.full(len(who), BUSINESS_CLOSED), INVOLUNTARY)
+        self.plan_end(who, np.full(len(who), NONE), end, np.full(len(who), OUT_OF_BUSINESS), INVOLUNTARY)
         self.subs["silent"][self.sub[who]] = 1
         return month_to_month | at_term | early | unpaid | closed
 

@@ -1,6 +1,7 @@
 """The defects of everyday loads, put into landed tables: what a loader must refuse, repair, count or simply bear."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ MASTER_DATA = {"surveys", "product_features", "product_plan_features", "crm_user
 
 UNTIDY = ("status", "segment", "country", "currency", "activity_type", "channel", "source", "event_type", "industry")
 ORPHANS = ("account_id", "subscription_id", "ticket_id", "contact_id")
+DEFECTS = 8
 
 
 class Dirt:
@@ -25,93 +27,92 @@ class Dirt:
         self.world, self.share = world, share
 
     def write(self, out: Path, name: str, table: pa.Table) -> int:
-        """Write the spoiled table as CSV text, part of it delivered twice; gives the number of rows delivered."""
+        """Write the spoiled table as CSV text, its first part delivered twice; gives the number of rows delivered."""
         rng = self.world.stream(f"dirt {name}")
-        types = {field.name: field.type for field in table.schema}
-        texts = {column: _as_text(table[column]) for column in table.column_names}
-        rows = self._pick(rng, table.num_rows)
-        groups = np.array_split(rng.permutation(rows), 6)
-        untidy, offsets, orphans, bad, repeated, late = groups
-        for column in UNTIDY:
-            if column in texts:
-                _change(texts, column, untidy, lambda value: f"  {value.upper()} ")
-        for column, kind in types.items():
-            if pa.types.is_timestamp(kind) and column != "_loaded_at":
-                _change(texts, column, offsets, _with_offset)
-        if name not in MASTER_DATA:
-            self._break(rng, texts, types, orphans, bad)
-        texts["_loaded_at"][late] = [self._late(value) for value in texts["_loaded_at"][late]]
-        count = table.num_rows
-        order = np.concatenate([np.arange(count), repeated])
-        spoiled = pa.table({column: pa.array(values[order], pa.string()) for column, values in texts.items()})
-        if "accounts" in name:
-            spoiled = spoiled.append_column("crm_internal_note", pa.array(["n/a"] * len(order)))
-        again = spoiled.slice(0, min(len(order), max(1, int(count * self.share))))
+        spoiled, repeated = self._spoil(rng, name, table)
+        spoiled = pa.concat_tables([spoiled, spoiled.take(pa.array(repeated))])
+        again = spoiled.slice(0, max(1, int(table.num_rows * self.share)))
         folder = out / name
         folder.mkdir(parents=True)
-        for part, rows_of_part in (("part-1", spoiled), ("part-1-again", again)):
-            pa_csv.write_csv(rows_of_part, folder / f"{part}.csv", pa_csv.WriteOptions(quoting_style="needed"))
+        for part, rows in (("part-1", spoiled), ("part-1-again", again)):
+            pa_csv.write_csv(rows, folder / f"{part}.csv", pa_csv.WriteOptions(quoting_style="needed"))
         return len(spoiled) + len(again)
 
     def _pick(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        hit = max(min(count, 6), round(count * self.share))
+        hit = max(min(count, DEFECTS), round(count * self.share))
         return rng.choice(count, hit, replace=False)
 
-    def _break(
-        self, rng: np.random.Generator, texts: dict, types: dict, orphans: np.ndarray, bad: np.ndarray
-    ) -> None:  # fmt: skip
-        """Ids that nobody knows; numbers that are words and days that do not exist."""
-        keys = [column for column in ORPHANS if column in texts and column != next(iter(texts))]
-        if keys:
-            _change(texts, keys[0], orphans, lambda value: f"X{value[1:]}")
-        columns = [
-            column
-            for column, kind in types.items()
-            if column != "_loaded_at" and not (pa.types.is_string(kind) or pa.types.is_boolean(kind))
-        ]
-        if columns:
-            column = columns[int(rng.integers(0, len(columns)))]
-            is_day = pa.types.is_temporal(types[column])
-            texts[column][bad] = "2025-02-30" if is_day else "twelve"
-
-    def _late(self, value: str) -> str:
-        last = self.world.date(self.world.days)
-        return f"{last} 05:30:00" if value is not None else value
+    def _spoil(self, rng: np.random.Generator, name: str, table: pa.Table) -> tuple[pa.Table, np.ndarray]:
+        """(the table as text with its defects, the rows that come twice)."""
+        picked = np.array_split(self._pick(rng, table.num_rows), DEFECTS)
+        untidy, offsets, orphans, words, days, repeated, late, deleted = picked
+        kinds = {field.name: field.type for field in table.schema}
+        moments = [each for each, kind in kinds.items() if pa.types.is_timestamp(kind) and each != "_loaded_at"]
+        numbers = [each for each, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_decimal(kind)]
+        last = f"{self.world.date(self.world.days)} 05:30:00"
+        text = _as_text(table)
+        for column in UNTIDY:
+            text = _change(text, column, untidy, lambda value: f"  {value.upper()} ")
+        for column in moments:
+            text = _change(text, column, offsets, _with_offset)
+        if name not in MASTER_DATA:
+            keys = [column for column in ORPHANS if column in kinds and column != table.column_names[0]]
+            text = _change(text, next(iter(keys), ""), orphans, lambda value: f"X{value[1:]}")
+            text = _change(text, next(iter(numbers), ""), words, lambda _: "twelve")
+            text = _change(text, next(iter(moments), ""), days, lambda _: "2025-02-30 10:00:00")
+        if name == "survey_responses":
+            text = _change(text, "score", late, lambda _: "11")
+        text = _change(text, "_loaded_at", late, lambda _: last)
+        if name in ("cs_activities", "feedback_items"):
+            flags = np.full(table.num_rows, "false")
+            flags[deleted] = "true"
+            text = text.append_column("_deleted", pa.array(flags))
+        if name in ("crm_accounts", "crm_account_owners"):
+            text = text.append_column("crm_internal_note", pa.array(np.full(table.num_rows, "n/a")))
+        return text, np.sort(repeated)
 
     def spoil_events(self, out: Path) -> int:
-        """Repeat some events in a file of their own, deliver one day's file twice; gives the rows added."""
-        folder = out / "product_events"
-        paths = sorted(folder.glob("*.parquet"))
-        rng, added = self.world.stream("dirt product_events"), 0
-        largest = max(paths, key=lambda path: path.stat().st_size)
-        last = next(path for path in reversed(paths) if pq.read_metadata(path).num_rows)
+        """Deliver one day's file again and some events again, a fifth for unknown accounts; gives the rows added."""
+        paths = sorted((out / "product_events").glob("*.parquet"))
+        rng = self.world.stream("dirt product_events")
+        filled = [path for path in paths if pq.read_metadata(path).num_rows]
+        if not filled:
+            return 0
+        last, largest = filled[-1], max(filled, key=lambda path: path.stat().st_size)
         shutil.copyfile(last, last.with_name(f"{last.stem}-again.parquet"))
-        added += pq.read_metadata(last).num_rows
         table = pq.read_table(largest)
         rows = table.take(pa.array(np.sort(self._pick(rng, table.num_rows))))
-        orphaned = np.arange(len(rows)) % 5 == 0
-        plain = rows.cast(pa.schema([
+        types = [
             pa.field(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type)
             for field in rows.schema
-        ]))  # fmt: skip
-        account = pc.if_else(pa.array(orphaned), "X000000", plain["account_id"])
-        event = pc.if_else(
-            pa.array(orphaned), pc.binary_join_element_wise(plain["event_id"], "-x", ""), plain["event_id"]
-        )
-        plain = plain.set_column(plain.column_names.index("account_id"), "account_id", account)
-        plain = plain.set_column(plain.column_names.index("event_id"), "event_id", event)
-        pq.write_table(plain, folder / f"{largest.stem}-repeats.parquet")
-        return added + len(rows)
+        ]
+        rows = rows.cast(pa.schema(types))
+        unknown = np.arange(0, len(rows), 5)
+        rows = _change(rows, "account_id", unknown, lambda _: "X000000")
+        rows = _change(rows, "event_id", unknown, lambda value: f"{value}-x")
+        pq.write_table(rows, largest.with_name(f"{largest.stem}-repeats.parquet"))
+        return pq.read_metadata(last).num_rows + len(rows)
 
 
-def _as_text(column: pa.ChunkedArray) -> np.ndarray:
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("s"))
-    return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+def _as_text(table: pa.Table) -> pa.Table:
+    seconds = [
+        column.cast(pa.timestamp("s")) if pa.types.is_timestamp(column.type) else column for column in table.columns
+    ]
+    return pa.table([column.cast(pa.string()) for column in seconds], names=table.column_names)
 
 
-def _change(texts: dict, column: str, rows: np.ndarray, how) -> None:
-    texts[column][rows] = [value if value is None else how(value) for value in texts[column][rows]]
+def _change(table: pa.Table, column: str, rows: np.ndarray, how: Callable[[str], str]) -> pa.Table:
+    """The table with `how` applied to the values in these rows that are not null; a table without the column stays."""
+    if column not in table.column_names or not len(rows):
+        return table
+    place = table.column_names.index(column)
+    rows = np.sort(rows)
+    old = table[column].take(pa.array(rows)).to_pylist()
+    mask = np.zeros(len(table), dtype=bool)
+    mask[rows] = True
+    new = pa.array([value if value is None else how(value) for value in old], pa.string())
+    changed = pc.replace_with_mask(table[column].combine_chunks(), pa.array(mask), new)
+    return table.set_column(place, column, changed)
 
 
 def _with_offset(value: str) -> str:
