@@ -10,7 +10,35 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 # Few enough that short texts can be told apart, wide enough that other languages do not pass for English.
-LANGUAGES = tuple("en de es fr it nl pt sv da no fi pl cs tr ro hu ru uk el ja zh ko ar he hi".split())
+LANGUAGES = tuple(
+    [
+        "en",
+        "de",
+        "es",
+        "fr",
+        "it",
+        "nl",
+        "pt",
+        "sv",
+        "da",
+        "no",
+        "fi",
+        "pl",
+        "cs",
+        "tr",
+        "ro",
+        "hu",
+        "ru",
+        "uk",
+        "el",
+        "ja",
+        "zh",
+        "ko",
+        "ar",
+        "he",
+        "hi",
+    ]
+)
 SURE = 0.5
 UNDETERMINED = "und"
 SCORES = pa.schema(
@@ -73,4 +101,6 @@ def score_texts(texts: Iterable[tuple[str, str]], words: Mapping[str, float]) ->
     scorer = scorer_version(words)
     rows = [(text_hash, scorer, *judge(text, analyzer)) for text_hash, text in texts]
     columns = list(zip(*rows, strict=True)) or [()] * len(SCORES)
-    return pa.table([pa.array(column, field.type) for column, field in zip(columns, SCORES, strict=True)], schema=SCORES)
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, SCORES, strict=True)], schema=SCORES
+    )
