@@ -83,3 +83,29 @@
 {% macro spark__bit_at(position) -%} shiftleft(cast(1 as bigint), cast({{ position }} as int)) {%- endmacro %}
 {% macro bits_joined(bits) -%} cast(bit_or({{ bits }}) as bigint) {%- endmacro %}
 {% macro bits_counted(bits) -%} cast(bit_count({{ bits }}) as bigint) {%- endmacro %}
+{#- Position of the highest bit; NULL without one. -#}
+{% macro last_bit(bits) -%} cast(floor(log2(nullif({{ bits }}, 0))) as integer) {%- endmacro %}
+
+{#- Kaplan-Meier median of a group: the first day on which the estimated share still waiting is one half or less; NULL when it
+    never falls that far. `observed` = days until the event or the end of observation, `reached` = the same only where the
+    event came. The billionth is for products that are exactly one half. -#}
+{% macro kaplan_meier_median(observed, reached) -%} {{ return(adapter.dispatch('kaplan_meier_median')(observed, reached)) }} {%- endmacro %}
+{% macro default__kaplan_meier_median(observed, reached) -%}
+    {%- set all_days = 'array_agg(' ~ observed ~ ') filter (where ' ~ observed ~ ' is not null)' -%}
+    {%- set event_days = 'array_agg(' ~ reached ~ ') filter (where ' ~ reached ~ ' is not null)' -%}
+    list_min(list_filter(list_distinct({{ event_days }}), lambda candidate: list_product(list_transform(
+        list_filter(list_distinct({{ event_days }}), lambda earlier: earlier <= candidate),
+        lambda event_day: 1 - len(list_filter({{ event_days }}, lambda other: other = event_day))
+            / len(list_filter({{ all_days }}, lambda other: other >= event_day))
+    )) <= 0.5 + 1e-9))
+{%- endmacro %}
+{% macro spark__kaplan_meier_median(observed, reached) -%}
+    {%- set all_days = 'collect_list(' ~ observed ~ ')' -%}
+    {%- set event_days = 'collect_list(' ~ reached ~ ')' -%}
+    array_min(filter(array_distinct({{ event_days }}), candidate -> aggregate(
+        filter(array_distinct({{ event_days }}), earlier -> earlier <= candidate),
+        cast(1 as double),
+        (survival, event_day) -> survival * (1 - size(filter({{ event_days }}, other -> other = event_day))
+            / size(filter({{ all_days }}, other -> other >= event_day)))
+    ) <= 0.5 + 1e-9))
+{%- endmacro %}

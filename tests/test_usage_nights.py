@@ -85,8 +85,8 @@ def _land(file: Path, company: Company, *, first_load: int = 0) -> None:
         for account in (*ACCOUNTS, "internal"):
             merged = company.merges.get(account)
             con.execute(
-                "insert into raw.crm_accounts (account_id, account_name, is_internal, created_at, merged_into_account_id, "
-                "merged_at, _loaded_at) values (?, ?, ?, '2023-01-01', ?, ?, '2023-01-01')",
+                "insert into raw.crm_accounts (account_id, account_name, is_internal, created_at, "
+                "merged_into_account_id, merged_at, _loaded_at) values (?, ?, ?, '2023-01-01', ?, ?, '2023-01-01')",
                 [account, account, account == "internal", merged, datetime(2024, 1, 1) if merged else None],
             )
         rows = [event for event in company.events if event[-1] >= first_load]
@@ -142,7 +142,7 @@ def _recounted(company: Company, as_of: date, zone: str = "UTC") -> tuple[Counts
 
 
 def _night(company: Company, rng: random.Random, number: int, as_of: date) -> None:
-    """Land the loads of one night: new, late and too early events, repeats, moves, deletions, revivals; sometimes none."""
+    """Land a night: new, late and too early events, repeats, moves, deletions, revivals; one night nothing."""
     loads = (10 * number + 1, 10 * number + 2)
     known = [event[0] for event in company.events]
     versions = {event[0]: event for event in company.events}

@@ -4,14 +4,11 @@ with usage_months as (
     where account_id is not null
 ),
 
-{#- the bits of the month's days that lie in the window: all from its first day on #}
 masked as (
     select
         account_id,
         case
-            when month > {{ add_days(as_of_date(), -28) }} then day_mask
-            when {{ add_months('month', 1) }} > {{ add_days(as_of_date(), -27) }}
-                then day_mask & ~({{ bit_at(days_between('month', add_days(as_of_date(), -27))) }} - 1)
+            when month >= {{ month_of(add_days(as_of_date(), -27)) }} then day_mask & {{ recent_bits('month', as_of_date(), 28) }}
             else 0
         end as recent_mask
     from usage_months

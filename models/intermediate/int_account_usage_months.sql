@@ -29,7 +29,8 @@ final as (
         cast(sum(n_events) as bigint) as n_events,
         cast(count(*) as bigint) as monthly_active_users,
         cast(sum({{ bits_counted('day_mask') }}) as bigint) as active_user_days,
-        {{ bits_joined('day_mask') }} as day_mask
+        {{ bits_joined('day_mask') }} as day_mask,
+        {{ add_days('month', last_bit(bits_joined('day_mask'))) }} as last_event_on
     from resolved
     group by account_id, month
 )

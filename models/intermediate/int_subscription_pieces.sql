@@ -1,0 +1,150 @@
+-- Grain: recurring item version x [valid_from, valid_to) with one state (paying or paused), whatever its price; trials are left out.
+with subscriptions as (
+    select * from {{ ref('stg_billing__subscriptions') }}
+    where account_id is not null and status not in ('incomplete', 'incomplete_expired')
+),
+
+items as (
+    select * from {{ ref('stg_billing__subscription_items') }}
+    where is_recurring
+),
+
+pauses as (
+    select * from {{ ref('stg_billing__subscription_pauses') }}
+),
+
+products as (
+    select * from {{ ref('plan_products') }}
+),
+
+-- a successor that starts within the grace days carries its predecessor to its own start (decision log, D9)
+continuations as (
+    select predecessors.subscription_id, min(successors.started_on) as continued_until
+    from subscriptions as predecessors
+    inner join subscriptions as successors on predecessors.subscription_id = successors.renews_subscription_id
+    where
+        successors.started_on > predecessors.ended_on
+        and successors.started_on <= {{ add_days('predecessors.ended_on', var('late_renewal_grace_days') | int) }}
+    group by predecessors.subscription_id
+),
+
+lasting_items as (
+    select
+        items.*,
+        {%- if var('finite_discounts') == 'ignore' %}
+        min(discount_pct) over (
+            partition by item_id order by effective_from, item_version_id rows between current row and unbounded following
+        ) as counted_discount_pct
+        {%- else %}
+        discount_pct as counted_discount_pct
+        {%- endif %}
+    from items
+),
+
+versions as (
+    select
+        subscriptions.account_id,
+        subscriptions.subscription_id,
+        subscriptions.currency,
+        lasting_items.item_version_id,
+        lasting_items.item_id,
+        lasting_items.plan_id,
+        coalesce(products.product_name, lasting_items.plan_id) as product_name,
+        lasting_items.quantity,
+        {{ mrr_of('lasting_items') }} as mrr,
+        lasting_items.effective_from_on as valid_from,
+        case
+            when subscriptions.ended_on is null then coalesce(lasting_items.effective_to_on, {{ far_future() }})
+            when lasting_items.effective_to_on < subscriptions.ended_on then lasting_items.effective_to_on
+            when lasting_items.effective_from_on < subscriptions.ended_on
+                then coalesce(continuations.continued_until, subscriptions.ended_on)
+            else subscriptions.ended_on
+        end as valid_to,
+        case
+            when subscriptions.trial_end is not null or subscriptions.trial_start is not null
+                then coalesce(subscriptions.trial_start_on, {{ beginning() }})
+        end as trial_from,
+        coalesce(subscriptions.trial_end_on, {{ far_future() }}) as trial_to
+    from subscriptions
+    inner join lasting_items on subscriptions.subscription_id = lasting_items.subscription_id
+    left join continuations on subscriptions.subscription_id = continuations.subscription_id
+    left join products on lasting_items.plan_id = products.plan_id
+),
+
+pause_ranges as (
+    select
+        versions.item_version_id,
+        pauses.paused_from_on as paused_from,
+        case
+            when pauses.paused_until_on is null or pauses.paused_until_on >= subscriptions.ended_on then {{ far_future() }}
+            else pauses.paused_until_on
+        end as paused_to
+    from versions
+    inner join pauses on versions.subscription_id = pauses.subscription_id
+    inner join subscriptions on versions.subscription_id = subscriptions.subscription_id
+),
+
+cuts as (
+    select item_version_id, valid_from as cut_on from versions
+    union
+    select item_version_id, trial_from from versions where trial_from is not null
+    union
+    select item_version_id, trial_to from versions where trial_from is not null
+    union
+    select item_version_id, paused_from from pause_ranges
+    union
+    select item_version_id, paused_to from pause_ranges
+),
+
+pieces as (
+    select
+        versions.*,
+        cuts.cut_on as piece_from,
+        coalesce(
+            lead(cuts.cut_on) over (partition by versions.item_version_id order by cuts.cut_on), versions.valid_to
+        ) as piece_to
+    from versions
+    inner join cuts
+        on
+            versions.item_version_id = cuts.item_version_id
+            and cuts.cut_on >= versions.valid_from
+            and cuts.cut_on < versions.valid_to
+),
+
+flagged as (
+    select
+        pieces.item_version_id,
+        pieces.piece_from,
+        max(case when pause_ranges.item_version_id is not null then 1 else 0 end) = 1 as is_paused
+    from pieces
+    left join pause_ranges
+        on
+            pieces.item_version_id = pause_ranges.item_version_id
+            and pieces.piece_from >= pause_ranges.paused_from
+            and pieces.piece_from < pause_ranges.paused_to
+    group by pieces.item_version_id, pieces.piece_from
+),
+
+final as (
+    select
+        pieces.account_id,
+        pieces.subscription_id,
+        pieces.item_id,
+        pieces.item_version_id,
+        pieces.plan_id,
+        pieces.product_name,
+        pieces.currency,
+        pieces.piece_from as valid_from,
+        pieces.piece_to as valid_to,
+        pieces.quantity,
+        flagged.is_paused,
+        case when flagged.is_paused then 0 else pieces.mrr end as mrr,
+        case when flagged.is_paused then pieces.mrr else 0 end as paused_mrr
+    from pieces
+    inner join flagged on pieces.item_version_id = flagged.item_version_id and pieces.piece_from = flagged.piece_from
+    where
+        pieces.piece_from < pieces.piece_to
+        and not (pieces.trial_from is not null and pieces.piece_from >= pieces.trial_from and pieces.piece_from < pieces.trial_to)
+)
+
+select * from final
