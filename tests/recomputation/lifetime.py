@@ -87,9 +87,10 @@ class Lifetimes:
     def _first_paid(self, account: str) -> date | None:
         return min((day for day, amount in self._receipts[account] if amount > 0), default=None)
 
-    def _is_counted(self, account: str, day: date) -> bool:
+    def _start(self, account: str) -> date | None:
+        """The day from which an account counts: its first MRR or its first paid invoice."""
         starts = [self._first_mrr.get(account), self._first_paid(account)]
-        return any(start is not None and start <= day for start in starts)
+        return min((start for start in starts if start is not None), default=None)
 
     def _observation(self, account: str, day: date) -> tuple[int, bool] | None:
         """(renewals, whether the account left at the last of them); None before its first MRR."""
@@ -153,7 +154,8 @@ class Lifetimes:
     # ----- value
     def value(self, account: str, day: date) -> Row | None:
         """All parts of an account's lifetime value at the end of a day; None before it ever paid."""
-        if not self._is_counted(account, day):
+        start = self._start(account)
+        if start is None or start > day:
             return None
         revenue = sum((amount for when, amount in self._receipts[account] if when <= day), Fraction(0))
         acquisition, retention = (
@@ -163,7 +165,6 @@ class Lifetimes:
         expected = self.remaining_months(account, day)
         remaining = Fraction(0)
         if expected:
-            start = self._first_mrr[account]
             lived = (day.year - start.year) * 12 + day.month - start.month + 1
             mrr = self.company.rates.value(self.book.holding(account, day).native, day)
             remaining = (mrr * self.margin - retention / lived) * Fraction(expected)

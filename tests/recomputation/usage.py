@@ -5,7 +5,7 @@ from datetime import date
 from fractions import Fraction
 from functools import cached_property
 
-from tests.recomputation.calendar import ONE_DAY, add_months, month_end, months
+from tests.recomputation.calendar import ONE_DAY, Period, add_months, month_end, months
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
 from tests.recomputation.promoters import vote
@@ -254,8 +254,8 @@ class Usage:
 
     def _mean_nps(self, accounts: set[str], month: date, last: date) -> float | None:
         votes = defaultdict(list)
-        for one in self.surveys.valid("nps"):
-            if one.account in accounts and month <= one.answered_on <= last:
+        for one in self.surveys.counted("nps", Period("month", month, last, last, is_complete=True)):
+            if one.account in accounts:
                 votes[one.account].append(100 * vote(one.row["score"]))
         means = [Fraction(sum(given), len(given)) for given in votes.values()]
         return share(sum(means), len(means))
