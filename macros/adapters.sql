@@ -4,7 +4,7 @@
         'ravenstack': [
             'crm_accounts', 'billing_subscriptions', 'billing_subscription_items', 'product_features',
             'product_events', 'support_tickets', 'support_ticket_events', 'surveys', 'survey_responses',
-            'billing_refunds', 'feedback_items',
+            'feedback_items',
         ],
     } -%}
     {{ return(table in fills[adapter_name]) }}
