@@ -275,7 +275,9 @@ def test_usage_and_scores_foretell_churn(landed: duckdb.DuckDBPyConnection) -> N
         f"""with months as (
             select unnest(generate_series(timestamp '2024-09-01', timestamp '2025-07-01', interval 1 month)) as day),
         paying as (
-            select day, account_id, max(coalesce(ended_at, timestamp '9999-01-01')) as last_day
+            select day, account_id,
+                max(case when subscription_id in (select renews_subscription_id from billing_subscriptions)
+                    then timestamp '9999-01-01' else coalesce(ended_at, timestamp '9999-01-01') end) as last_day
             from months join billing_subscriptions
                 on started_at < day - interval 60 day and coalesce(ended_at, timestamp '9999-01-01') > day
             where status not in ('incomplete', 'incomplete_expired')

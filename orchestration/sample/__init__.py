@@ -55,7 +55,7 @@ def make_sample(
 
     `end` is the last day with data; `months` calendar months end with it. `events` product events are written, exactly.
     `dirt` is the share of rows (0..0.5) hit by the defects of everyday loads; 0 is wholly clean. The same arguments
-    give the same files.
+    give the same files. From 100 accounts and 18 months on, every label that the raw contract lists occurs.
 
     Raises ValueError when accounts, months, events or dirt are out of range.
     """

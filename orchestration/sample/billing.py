@@ -115,7 +115,7 @@ class Simulation:
         self.last_change = np.full(n, NONE)
         self.price_level = np.ones(n)
         self.seats = customers.seats.copy()
-        self.today = 0
+        self.today = self.renewals = 0
         self.plan = _by_segment(rng, customers.segment, ((64, 30, 2, 0, 4), (22, 60, 18, 0, 0), (2, 33, 65, 0, 0)))
         self.interval = _by_segment(
             rng, customers.segment, ((62, 20, 4, 9, 1, 2), (28, 55, 1, 9, 6, 1), (5, 70, 0.5, 8, 16, 0.5))
@@ -291,19 +291,21 @@ class Simulation:
         self.price_level[chosen] = self.list_level(day)
         growth = rng.random(len(chosen))
         step = np.where(
-            growth < 0.22 + 0.1 * now[chosen], 1.15, np.where(growth > 0.93 + 0.04 * now[chosen], 0.85, 1.0)
+            growth < 0.16 + 0.1 * now[chosen], 1.15, np.where(growth > 0.93 + 0.04 * now[chosen], 0.85, 1.0)
         )
         before = self.yearly(chosen)
         self.seats[chosen] = np.maximum(2, np.rint(self.seats[chosen] * step))
         gain = self.yearly(chosen) - before
         grown = gain > 0
         self.moves.add(grown.sum(), account=chosen[grown], day=day[grown], kind=1, value=gain[grown])
-        successor = rng.random(len(chosen)) < 0.12
+        number = self.renewals + np.arange(len(chosen))
+        self.renewals += len(chosen)
+        successor = number % 8 == 3
         same = chosen[~successor]
         self.start_term(same, day[~successor])
         self.write_main(same, day[~successor])
         split = chosen[successor]
-        late = np.where(rng.random(len(split)) < 0.4, rng.integers(1, 28, len(split)), 0)
+        late = np.where(number[successor] % 24 == 11, rng.integers(1, 28, len(split)), 0)
         self.subs["end"][self.sub[split]] = day[successor]
         apart = (self.addon_item[split] >= 0) & (self.addon_sub[split] != self.sub[split])
         self.subs["end"][self.addon_sub[split[apart]]] = day[successor][apart]
@@ -339,6 +341,8 @@ class Simulation:
         at_term = deciding & (rng.random(n) < asked_chance)
         early = settled & bound & ~deciding & (rng.random(n) < np.minimum(0.00012 * np.exp(-1.4 * state), 0.01))
         unpaid = settled & ~bound & ~month_to_month & (rng.random(n) < 0.00035 * np.exp(-0.9 * state))
+        if self.today == world.weeks // 2 * 7:
+            unpaid[np.flatnonzero(settled & ~bound & ~month_to_month)[:1]] = True
         closed = settled & ~month_to_month & ~at_term & ~early & ~unpaid & (rng.random(n) < 0.00012)
 
         who = np.flatnonzero(month_to_month)
@@ -383,7 +387,7 @@ class Simulation:
         today = self.today
         free = settled & ~renewed & (day - self.last_change > 40)
         drawn = rng.random((5, n))
-        more = free & (drawn[0] < 0.013 * np.exp(0.55 * now + 0.3 * fit))
+        more = free & (drawn[0] < 0.0085 * np.exp(0.55 * now + 0.3 * fit))
         fewer = free & ~more & (drawn[0] > 1 - 0.006 * np.exp(-0.6 * now)) & (self.seats > 2)
         up = free & ~more & ~fewer & (self.plan < 2) & (drawn[1] < 0.0028 * np.exp(0.6 * now + 0.4 * fit))
         down = free & ~more & ~fewer & ~up & (self.plan > 0) & (drawn[1] > 1 - 0.0014 * np.exp(-0.7 * now))
@@ -481,7 +485,7 @@ def _leaving(world: World, rng: np.random.Generator, subs: Ledger) -> np.ndarray
     leaving = np.zeros((world.accounts, world.weeks), dtype=np.float32)
     planned = subs.whole("planned")
     ripens = (planned != NONE) & (subs["silent"] == 0) & (subs.whole("reason") != TRIAL_OVER)
-    rows = np.flatnonzero(ripens & (rng.random(subs.rows) < 0.93))
+    rows = np.flatnonzero(ripens & (rng.random(subs.rows) < 0.87))
     sub, nth = spread(np.full(len(rows), WEEKS_TO_LEAVE))
     week = planned[rows[sub]] // 7 - nth
     kept = (week >= 0) & (week < world.weeks)

@@ -68,6 +68,8 @@ def write_events(
     if totals.sum() == 0:
         return 0
     per_day = _apportion(events, totals)
+    if per_day.max() > ROWS_AT_A_TIME:
+        raise ValueError(f"sample: {events} events make more than {ROWS_AT_A_TIME} on one day")
     written = 0
     for number, (first, last) in enumerate(pairwise(months)):
         weights = _weights(world, billing, usage, first, last)

@@ -94,7 +94,10 @@ def make_tickets(world: World, customers: Customers, staff: Staff, traits: Trait
     note(reopened & ~thanks, REPLY, AGENT, final)
     note(reopened, SOLVED, AGENT, final + HOUR * 0.02)
     last = np.where(reopened, final + HOUR * 0.02, solved)
-    note(np.isfinite(last), CLOSED, SYSTEM, last + 4)
+    # The latest solved ticket stays solved, even where a small company has had no other for days.
+    rest = np.full(count, 4.0)
+    rest[np.flatnonzero(last < world.days)[-1:]] = world.days
+    note(np.isfinite(last), CLOSED, SYSTEM, last + rest)
     note(~normal, CLOSED, SYSTEM, created + HOUR * 2)
 
     event_ticket = np.concatenate([rows for rows, *_ in log])
@@ -164,12 +167,13 @@ def _forced_endings(
     Sets the first replies in place; gives (waiting for the customer, waiting for us).
     """
     waiting, answering = np.zeros(len(created), dtype=bool), np.zeros(len(created), dtype=bool)
-    latest = np.flatnonzero(normal)[-9:]
-    new, others = latest[6:], latest[:6]
+    some = max(1, len(created) // 800)
+    latest = np.flatnonzero(normal)[-3 * some :]
+    new, others = latest[2 * some :], latest[: 2 * some]
     first[new] = np.inf
     first[others] = np.minimum(created[others] + 0.05, (created[others] + world.days) / 2)
-    waiting[others[:3]] = True
-    answering[others[3:]] = True
+    waiting[others[:some]] = True
+    answering[others[some:]] = True
     return waiting, answering
 
 
