@@ -12,20 +12,8 @@ ledger as (
     select * from {{ ref('int_mrr_movements') }}
 ),
 
-cancel_requests as (
-    select account_id, cancel_requested_on, coalesce(ended_on, {{ far_future() }}) as ended_on
-    from {{ ref('stg_billing__subscriptions') }}
-    where cancel_requested_on is not null
-),
-
 at_risk as (
-    select distinct account_periods.account_id, account_periods.period_type, account_periods.period_start
-    from account_periods
-    inner join cancel_requests
-        on
-            account_periods.account_id = cancel_requests.account_id
-            and account_periods.closing_date >= cancel_requests.cancel_requested_on
-            and account_periods.closing_date < cancel_requests.ended_on
+    select * from {{ ref('int_mrr_at_risk') }}
 ),
 
 movement_days as (

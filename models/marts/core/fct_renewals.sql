@@ -11,6 +11,14 @@ cuts as (
     select * from {{ ref('int_account_cuts') }}
 ),
 
+healths as (
+    select * from {{ ref('int_renewal_healths') }}
+),
+
+probabilities as (
+    select * from {{ ref('int_renewal_probabilities') }}
+),
+
 final as (
     select
         renewals.term_id,
@@ -29,12 +37,17 @@ final as (
         renewals.days_late,
         renewals.auto_renew,
         renewals.cancel_requested_on,
-        cast(null as {{ dbt.type_string() }}) as health_colour,
-        cast(null as double) as health_score,
-        cast(null as {{ dbt.type_string() }}) as top_driver,
-        cast(null as integer) as days_since_last_touch,
-        cast(null as double) as renewal_probability,
-        cast(null as decimal(18, 2)) as expected_renewed_arr
+        healths.health_colour,
+        healths.health_score,
+        healths.top_driver,
+        healths.days_since_last_touch,
+        -- what has happened has no probability
+        case when renewals.outcome = 'upcoming' then probabilities.renewal_probability end as renewal_probability,
+        case
+            when renewals.outcome = 'upcoming'
+                then {{ money('cast(renewals.renewable_arr as double) * probabilities.renewal_probability') }}
+        end as expected_renewed_arr,
+        case when renewals.outcome = 'upcoming' then probabilities.renewal_probability_n end as renewal_probability_n
     from renewals
     inner join accounts on renewals.account_id = accounts.account_id
     inner join cuts
@@ -42,6 +55,9 @@ final as (
             renewals.account_id = cuts.account_id
             and renewals.cut_date >= cuts.valid_from
             and renewals.cut_date < cuts.valid_to
+    inner join healths on renewals.term_id = healths.term_id
+    left join probabilities
+        on coalesce(healths.health_colour, 'unknown') = probabilities.health_colour and healths.segment = probabilities.segment
 )
 
 select * from final

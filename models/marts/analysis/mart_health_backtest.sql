@@ -1,0 +1,108 @@
+-- Grain: month-end snapshot x segment ('all' too) x horizon in days that has fully passed. Did red leave more than green (decision log, D106)?
+{%- set colours = ['red', 'yellow', 'green'] %}
+with scores as (
+    select * from {{ ref('int_health_scores') }}
+    where score_date = {{ add_days(add_months(month_of('score_date'), 1), -1) }}
+),
+
+accounts as (
+    select * from {{ ref('int_accounts') }}
+),
+
+departures as (
+    select account_id, valid_from as churned_on from {{ ref('int_account_states') }}
+    where movement_type = 'churn'
+),
+
+horizons as (
+    {%- for days in [30, 90, 180] %}
+    select {{ days }} as horizon_days
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+observed as (
+    select
+        scores.score_date as snapshot_date,
+        horizons.horizon_days,
+        scores.account_id,
+        scores.score,
+        scores.colour,
+        case scores.manual_colour when 'red' then 1 when 'yellow' then 2 when 'green' then 3 end as manual_rank,
+        max(case when departures.churned_on is not null then 1 else 0 end) as is_churned
+    from scores
+    cross join horizons
+    left join departures
+        on
+            scores.account_id = departures.account_id
+            and departures.churned_on > scores.score_date
+            and departures.churned_on <= {{ add_days('scores.score_date', 'horizons.horizon_days') }}
+    where {{ add_days('scores.score_date', 'horizons.horizon_days') }} <= {{ as_of_date() }}
+    group by scores.score_date, horizons.horizon_days, scores.account_id, scores.score, scores.colour, scores.manual_colour
+),
+
+by_segment as (
+    select observed.*, 'all' as segment_value from observed
+    union all
+    select observed.*, accounts.segment as segment_value
+    from observed
+    inner join accounts on observed.account_id = accounts.account_id
+),
+
+{%- set cell = 'snapshot_date, horizon_days, segment_value' %}
+
+-- mean rank of ties: the rank sum of the churned gives the AUC (Mann and Whitney)
+ranked as (
+    select
+        by_segment.*,
+        {%- for measure in ['score', 'manual_rank'] %}
+        case
+            when {{ measure }} is not null
+                then rank() over (partition by {{ cell }} order by {{ measure }} nulls last)
+                    + (count(*) over (partition by {{ cell }}, {{ measure }}) - 1) / 2.0
+        end as {{ measure }}_position{{ ',' if not loop.last }}
+        {%- endfor %}
+    from by_segment
+),
+
+summed as (
+    select
+        {{ cell }},
+        count(*) as n_accounts,
+        sum(is_churned) as n_churned,
+        {%- for colour in colours %}
+        count(case when colour = '{{ colour }}' then 1 end) as {{ colour }}_n,
+        sum(case when colour = '{{ colour }}' then is_churned else 0 end) as {{ colour }}_churned,
+        {%- endfor %}
+        {%- for measure in ['score', 'manual_rank'] %}
+        cast(sum(case when is_churned = 1 then {{ measure }}_position end) as double) as {{ measure }}_position_sum,
+        cast(count(case when is_churned = 1 then {{ measure }} end) as double) as {{ measure }}_churned,
+        cast(count(case when is_churned = 0 then {{ measure }} end) as double) as {{ measure }}_stayed{{ ',' if not loop.last }}
+        {%- endfor %}
+    from ranked
+    group by {{ cell }}
+),
+
+final as (
+    select
+        snapshot_date,
+        segment_value,
+        horizon_days,
+        n_accounts,
+        cast(n_churned as bigint) as n_churned,
+        {{ ratio('n_churned', 'n_accounts') }} as base_churn_rate,
+        {%- set pairs_lost = '(score_position_sum - score_churned * (score_churned + 1) / 2)' %}
+        1 - {{ ratio(pairs_lost, '(score_churned * score_stayed)') }} as auc,
+        {%- for colour in colours %}
+        {{ colour }}_n,
+        {{ ratio(colour ~ '_churned', colour ~ '_n') }} as {{ colour }}_churn_rate,
+        {{ ratio(colour ~ '_churned', colour ~ '_n') }} / nullif({{ ratio('n_churned', 'n_accounts') }}, 0) as {{ colour }}_lift,
+        {%- endfor %}
+        {{ ratio('red_churned', 'n_churned') }} as red_recall,
+        {%- set pairs_lost = '(manual_rank_position_sum - manual_rank_churned * (manual_rank_churned + 1) / 2)' %}
+        1 - {{ ratio(pairs_lost, '(manual_rank_churned * manual_rank_stayed)') }} as manual_auc,
+        n_churned < 10 as is_low_confidence
+    from summed
+)
+
+select * from final
