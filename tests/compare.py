@@ -37,9 +37,10 @@ def differences(
 ) -> list[Difference]:
     """List every cell of the expected rows' columns on which the actual rows differ.
 
-    A Decimal in the expected row is money and is held to `money_tolerance` (plus float dust), a float to
-    `rate_tolerance`; anything else has to be equal. Columns that only the actual rows have are not looked at. With
-    `empty_rows_may_differ` a row in which nothing was counted (other than of the cut `all`) may stand on one side only.
+    A Decimal in the expected row is money and is held to `money_tolerance` (plus float dust); a float to
+    `rate_tolerance`, above 1 to that share of itself; anything else has to be equal. Columns that only the actual rows
+    have are not looked at. With `empty_rows_may_differ` a row in which nothing was counted (other than of the cut
+    `all`) may stand on one side only.
 
     Raises ValueError when a key occurs twice on one side.
     """
@@ -85,5 +86,5 @@ def _same(expected: Any, actual: Any, money_tolerance: float, rate_tolerance: fl
     if isinstance(expected, Decimal):
         return abs(float(expected) - float(actual)) <= money_tolerance + 1e-9
     if isinstance(expected, float):
-        return abs(expected - float(actual)) <= rate_tolerance
+        return abs(expected - float(actual)) <= rate_tolerance * max(1.0, abs(expected))
     return expected == actual

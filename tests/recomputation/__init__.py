@@ -12,6 +12,7 @@ from tests.recomputation.promoters import Promoters
 from tests.recomputation.ratings import Ratings
 from tests.recomputation.renewals import Renewals
 from tests.recomputation.responses import fct_survey_responses
+from tests.recomputation.returns import Returns
 from tests.recomputation.revenue import Ledger
 from tests.recomputation.settings import Settings
 from tests.recomputation.subscriptions import Book
@@ -38,6 +39,7 @@ def recompute(raw: Tables, settings: Settings) -> Tables:
     return {
         **revenue.published(ledger),
         "kpi_quarterly_expansion_revenue": Expansion(ledger).kpi_quarterly_expansion_revenue(),
+        "kpi_cs_team_roi": Returns(ledger, cs_work).kpi_cs_team_roi(),
         **Lifetimes(ledger).published(),
         **renewals.published(Renewals(company, book)),
         "kpi_net_promoter_score": promoters.kpi_net_promoter_score(),

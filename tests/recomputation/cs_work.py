@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 from fractions import Fraction
 
-from tests.recomputation.calendar import month_end, months
+from tests.recomputation.calendar import Period, month_end, months
 from tests.recomputation.company import UNASSIGNED, Company
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
@@ -149,14 +149,25 @@ class CsWork:
                 bands[account] = "medium" if 3 * fewer < 2 * len(peers) else "high"
         return bands
 
+    def completed_advocacy(self, period: Period) -> list[tuple[Row, Fraction]]:
+        """What was completed in a period, each with the ARR it influenced: an account's counts with its first one."""
+        found, counted = [], set()
+        rows = [
+            row | {"day": self.company.day(row["completed_at"])}
+            for row in self.company.all_but_internal("cs_advocacy")
+            if row["status"] == "completed" and period.holds(self.company.day(row["completed_at"]))
+        ]
+        for row in sorted(rows, key=lambda one: (one["day"], one["advocacy_id"])):
+            account, arr = row["account"], Fraction(0)
+            if account is not None and account not in counted:
+                counted.add(account)
+                arr = 12 * self.company.rates.value(self.book.holding(account, row["day"]).native, row["day"])
+            found.append((row, arr))
+        return found
+
     def kpi_advocacy_activity(self) -> list[Row]:
         """Requests by day of the request, completions by day of completion, by who drove them."""
         rows = []
-        done = [
-            row | {"day": self.company.day(row["completed_at"])}
-            for row in self.company.all_but_internal("cs_advocacy")
-            if row["status"] == "completed" and row["completed_at"] is not None
-        ]
         asked = [
             row | {"day": self.company.day(row["requested_at"])}
             for row in self.company.all_but_internal("cs_advocacy")
@@ -165,18 +176,12 @@ class CsWork:
         for period in self.company.periods:
             if period.type not in PERIOD_TYPES:
                 continue
-            sums, counted = Sums(), set()
+            sums = Sums()
             for row in asked:
                 if period.holds(row["day"]):
-                    sums.add(self._advocacy_cuts(row), requested=1)
-            for row in sorted(done, key=lambda one: (one["day"], one["advocacy_id"])):
-                if period.holds(row["day"]):
-                    account, arr = row["account"], Fraction(0)
-                    if account is not None and account not in counted:
-                        counted.add(account)
-                        native = self.book.holding(account, row["day"]).native
-                        arr = 12 * self.company.rates.value(native, row["day"])
-                    sums.add(self._advocacy_cuts(row), completed=1, arr=arr)
+                    sums.add(self.advocacy_cuts(row), requested=1)
+            for row, arr in self.completed_advocacy(period):
+                sums.add(self.advocacy_cuts(row), completed=1, arr=arr)
             for cut, parts in sums:
                 completed = parts["completed"]
                 rows.append(
@@ -198,7 +203,8 @@ class CsWork:
                 )
         return rows
 
-    def _advocacy_cuts(self, row: Row) -> dict[str, str]:
+    def advocacy_cuts(self, row: Row) -> dict[str, str]:
+        """The cuts of the account on the day, those of the CSM by who drove it, and its own type."""
         own = {"advocacy_type": row["advocacy_type"]}
         return self._by_doer(row["account"], row["day"], row["user_id"]) | own
 

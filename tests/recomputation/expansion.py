@@ -4,7 +4,7 @@ from datetime import date
 from fractions import Fraction
 from statistics import mean
 
-from tests.recomputation.calendar import Period, add_months, previous_start
+from tests.recomputation.calendar import Period, add_months, days, previous_start
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
 from tests.recomputation.revenue import Ledger
@@ -31,23 +31,31 @@ class Expansion:
             and (user["active_to"] is None or user["active_to"] > period.end)
         ]
 
+    def _held(self, period: Period) -> set[Cut]:
+        """The cuts that an account was in on any day of the quarter."""
+        return {
+            cut
+            for account in self.company.accounts
+            for day in days(period.start, period.last)
+            for cut in self.company.cuts(account, day).items()
+        }
+
     def kpi_quarterly_expansion_revenue(self) -> list[Row]:
-        """Quarter by cut; a CSM on our staff all quarter has a row even without expansion."""
+        """Quarter by cut; a cut that held an account has a row even without expansion."""
         rows = []
         quarters = [period for period in self.company.periods if period.type == "quarter"]
         sums: dict[date, dict[Cut, dict[str, Fraction]]] = {}
         for period in quarters:
             found = Sums()
-            for csm in self._whole_quarter_csms(period):
-                found.add({"csm": csm}, expansion=0)
+            for cut in self._held(period):
+                found.add(dict([cut]), expansion=0)
             for move in self.ledger.movements:
                 if move.type == "expansion" and period.holds(move.day):
                     amounts = {"expansion": move.amount, move.subtype: move.amount}
                     found.add(self.company.cuts(move.account, move.day), **amounts)
             sums[period.start] = dict(found)
-        cuts = {cut for found in sums.values() for cut in found}
         for period in quarters:
-            rows += [self._row(period, cut, sums) for cut in sorted(cuts)]
+            rows += [self._row(period, cut, sums) for cut in sums[period.start]]
         return rows
 
     def _row(self, period: Period, cut: Cut, sums: dict) -> Row:
