@@ -10,35 +10,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 # Few enough that short texts can be told apart, wide enough that other languages do not pass for English.
-LANGUAGES = tuple(
-    [
-        "en",
-        "de",
-        "es",
-        "fr",
-        "it",
-        "nl",
-        "pt",
-        "sv",
-        "da",
-        "no",
-        "fi",
-        "pl",
-        "cs",
-        "tr",
-        "ro",
-        "hu",
-        "ru",
-        "uk",
-        "el",
-        "ja",
-        "zh",
-        "ko",
-        "ar",
-        "he",
-        "hi",
-    ]
-)
+LANGUAGES = (
+    "en", "de", "es", "fr", "it", "nl", "pt", "sv", "da", "no", "fi", "pl", "cs",
+    "tr", "ro", "hu", "ru", "uk", "el", "ja", "zh", "ko", "ar", "he", "hi",
+)  # fmt: skip
 SURE = 0.5
 UNDETERMINED = "und"
 SCORES = pa.schema(
