@@ -1,12 +1,17 @@
 {#- Product events are read when they arrive, and once: the aggregates above them are kept per account as the source names
     it, so that merges, links and internal accounts can change later without reading an event again. -#}
 
+{#- In the order of the contract, which settles equal arrival times. Named here because unit tests know no sources. -#}
+{% macro event_columns() -%}
+    {{ return(['account_id', 'user_id', 'contact_id', 'event_name', 'feature_key', 'occurred_at']) }}
+{%- endmacro %}
+
 {% macro landed_events() -%}
-    {%- set names = raw_columns('product_events') | map(attribute='name') | list + ['_deleted'] -%}
-    select {{ names | join(', ') }}, _load_id from {{ source('product', 'product_events') }}
+    {%- set names = (['event_id'] + event_columns() + ['_loaded_at', '_deleted']) | join(', ') -%}
+    select {{ names }}, _load_id from {{ source('product', 'product_events') }}
     {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}
     union all
-    select {{ names | join(', ') }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
+    select {{ names }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
     {%- endfor %}
 {%- endmacro %}
 

@@ -27,7 +27,7 @@ ranked as (
         row_number() over (
             partition by event_id
             order by _loaded_at desc, coalesce(_deleted, false)
-            {%- for column in raw_columns('product_events') if column.name not in ['event_id', '_loaded_at'] %}, {{ column.name }} desc nulls last{% endfor %}
+            {%- for column in event_columns() %}, {{ column }} desc nulls last{% endfor %}
         ) as version_rank
     from landed
     where event_id in (select event_id from repeated_ids)
