@@ -9,7 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from expectations.rules import Finding, Rule, Suite, SuiteResult
 
@@ -41,7 +41,7 @@ def run_suites(build_file: Path, suites: Sequence[Suite]) -> list[SuiteResult]:
             .get_batch()
             for profile in sorted({rule.profile for suite in suites for rule in suite.rules})
         }
-        return [_run(suite, batches) for suite in suites]
+        return _judge(suites, batches)
     finally:
         engine.dispose()
         source.get_engine().dispose()
@@ -58,37 +58,55 @@ def _buffer_rows(engine: Any) -> None:
             context.cursor_fetch_strategy = FullyBufferedCursorFetchStrategy(cursor, initial_buffer=cursor.fetchall())
 
 
-def _run(suite: Suite, batches: Mapping[str, Any]) -> SuiteResult:
+def _judge(suites: Sequence[Suite], batches: Mapping[str, Any]) -> list[SuiteResult]:
+    """All rules of a profile in one go, since Great Expectations bundles what it asks of one table; then the rules that
+    failed once more, for their rows."""
+    by_profile: dict[str, list[_Judged]] = defaultdict(list)
+    for suite in suites:
+        for rule in suite.rules:
+            by_profile[rule.profile].append(_Judged(suite, rule))
+    failed: dict[tuple[str, tuple[str, ...]], list[_Judged]] = defaultdict(list)
+    for profile, judged in by_profile.items():
+        for one, result in _validate(batches[profile], judged, {"result_format": "BOOLEAN_ONLY"}):
+            if not result.success:
+                failed[profile, tuple(one.rule.identify)].append(one)
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    for (profile, identify), judged in failed.items():
+        rows_wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": list(identify)}
+        for one, result in _validate(batches[profile], judged, rows_wanted):
+            findings[one.suite.name] += _findings(one.suite, one.rule, result)
+    not_passed = {(one.suite.name, one.rule.name) for judged in failed.values() for one in judged}
+    return [
+        SuiteResult(
+            suite.name,
+            [rule.name for rule in suite.rules],
+            [rule.name for rule in suite.rules if (suite.name, rule.name) not in not_passed],
+            findings[suite.name],
+        )
+        for suite in suites
+    ]
+
+
+class _Judged(NamedTuple):
+    suite: Suite
+    rule: Rule
+
+
+def _validate(batch: Any, judged: Sequence[_Judged], result_format: Any) -> list[tuple[_Judged, Any]]:
     import great_expectations as gx
     from great_expectations.expectations.row_conditions import Column
 
-    findings: list[Finding] = []
-    passed: list[str] = []
-    by_name = {rule.name: rule for rule in suite.rules}
-    together: dict[tuple[str, tuple[str, ...]], list[Rule]] = defaultdict(list)
-    for rule in suite.rules:
-        together[rule.profile, tuple(rule.identify)].append(rule)
-    for (profile, identify), rules in together.items():
-        expectations = [
-            getattr(gx.expectations, rule.kind)(
-                **rule.arguments,
-                row_condition=Column(rule.where[0]) == rule.where[1],
-                severity="critical" if rule.severity == "error" else "warning",
-                meta={"rule": rule.name},
-            )
-            for rule in rules
-        ]
-        outcome = batches[profile].validate(
-            gx.ExpectationSuite(name=suite.name, expectations=expectations),
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": list(identify)},
+    expectations = [
+        getattr(gx.expectations, rule.kind)(
+            **rule.arguments,
+            row_condition=Column(rule.where[0]) == rule.where[1],
+            severity="critical" if rule.severity == "error" else "warning",
+            meta={"number": number},
         )
-        for result in outcome.results:
-            rule = by_name[result.expectation_config.meta["rule"]]
-            if result.success:
-                passed.append(rule.name)
-            else:
-                findings += _findings(suite, rule, result)
-    return SuiteResult(suite.name, list(by_name), passed, findings)
+        for number, (_, rule) in enumerate(judged)
+    ]
+    outcome = batch.validate(gx.ExpectationSuite(name="rules", expectations=expectations), result_format=result_format)
+    return [(judged[result.expectation_config.meta["number"]], result) for result in outcome.results]
 
 
 def _findings(suite: Suite, rule: Rule, result: Any) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -15,12 +16,17 @@ from orchestration.settings import Settings
 from orchestration.warehouse import Warehouse
 
 INSTANCE = """\
-# Written by the run. Runs are kept in this folder; nothing is sent anywhere.
+# Written by every run: runs are kept in this folder, and nothing is sent anywhere.
 telemetry:
   enabled: false
 run_retries:
   enabled: true
   retry_on_asset_or_op_failure: false
+event_log_storage:
+  module: orchestration.event_log
+  class: OpenEventLog
+  config:
+    base_dir: {history}
 """
 
 
@@ -47,7 +53,7 @@ def definitions_for(settings: Settings) -> dg.Definitions:
 
 
 def write_instance(home: Path) -> None:
-    """The Dagster instance of the warehouse: its settings file, made once so that people may change it."""
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(INSTANCE, encoding="utf-8")
+    """Write the settings of the warehouse's Dagster instance; `home` is what DAGSTER_HOME names."""
+    aside = home / "dagster.yaml.new"
+    aside.write_text(INSTANCE.format(history=json.dumps(str(home / "history"))), encoding="utf-8")
+    aside.replace(home / "dagster.yaml")

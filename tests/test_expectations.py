@@ -1,0 +1,232 @@
+"""The suites on real loads and on marts made by hand: what they find, whom they name, what they let pass."""
+
+import csv
+from datetime import date, datetime, timedelta
+
+import duckdb
+import pytest
+
+from expectations.marts import FAMILIES, MART_SUITES
+from expectations.profiles import accept_arrivals, profile_arrivals, profile_marts
+from expectations.raw import KNOWN_VALUES, RANGES, RAW_SUITES
+from expectations.rules import Rule, Suite
+from expectations.runner import run_suites
+from orchestration.contract import TABLES
+from orchestration.loading import load_landing
+from orchestration.settings import PROJECT_DIR
+
+ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
+TICKETS = "ticket_id,status,channel,is_spam,is_agent_initiated,created_at"
+COSTS = "cost_id,cost_month,cost_type,amount,currency,user_id"
+
+
+class Nights:
+    """A landing folder and a build file, loaded night after night."""
+
+    def __init__(self, folder):
+        self.landing = folder / "landing"
+        self.landing.mkdir()
+        self.build_file = folder / "warehouse.duckdb"
+        self.number = 0
+
+    def run(self, files=None, *, publish=True):
+        """Land `files` (table -> lines), load, check; the findings as (rule, table, severity)."""
+        self.number += 1
+        for table, lines in (files or {}).items():
+            folder = self.landing / table
+            folder.mkdir(exist_ok=True)
+            (folder / f"{self.number}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        now = datetime(2025, 1, 1, 2) + timedelta(days=self.number)
+        run_id = f"run{self.number}"
+        with duckdb.connect(str(self.build_file)) as con:
+            load_landing(con, self.landing, run_id=run_id, loaded_at=now, progress=lambda _: None)
+            profile_arrivals(con, run_id, now.date())
+        self.results = run_suites(self.build_file, RAW_SUITES)
+        findings = [finding for result in self.results for finding in result.findings]
+        if publish:
+            with duckdb.connect(str(self.build_file)) as con:
+                accept_arrivals(con, run_id)
+        self.findings = {(finding.rule, finding.table): finding for finding in findings}
+        return {(finding.rule, finding.table, finding.severity) for finding in findings}
+
+
+@pytest.fixture
+def nights(tmp_path):
+    return Nights(tmp_path)
+
+
+def accounts(numbers, *, deleted=False, loaded="2025-01-01 00:00:00"):
+    return [ACCOUNTS, *(f"a{n},Name {n},false,2024-01-01 00:00:00,{deleted},{loaded}" for n in numbers)]
+
+
+def tickets(night, count, *, channel="email"):
+    return [TICKETS, *(f"t{night}-{n},new,{channel},false,false,2025-01-01 00:00:00" for n in range(count))]
+
+
+def costs(night, count, *, amount=100, user="u1"):
+    return [COSTS, *(f"c{night}-{n},2025-01-01,cs_team,{amount + n % 3},EUR,{user}" for n in range(count))]
+
+
+def test_a_first_night_passes_however_small(nights):
+    assert nights.run({"crm_accounts": accounts(range(2)), "fin_costs": costs(0, 1)}) == set()
+    assert all(set(result.passed) == set(result.rules) for result in nights.results)
+    assert {result.suite for result in nights.results} == {f"raw_{table.area}" for table in TABLES.values()}
+
+
+def test_a_night_without_files_passes(nights):
+    nights.run({"crm_accounts": accounts(range(2))})
+    assert nights.run() == set()
+
+
+def test_strange_values_are_named_and_let_through(nights):
+    strange = [*tickets(0, 3), *tickets(1, 1, channel="fax")[1:], *tickets(2, 1, channel=" Email ")[1:]]
+    survey = [
+        "survey_id,survey_type,survey_name,scale_min,scale_max,higher_is_better,positive_threshold",
+        "s1,nps,How likely,0,1000,true,9",
+    ]
+    assert nights.run({"support_tickets": strange, "surveys": survey}) == {
+        ("values_are_known", "support_tickets", "warning"),
+        ("numbers_are_in_range", "surveys", "warning"),
+    }
+    assert nights.findings["values_are_known", "support_tickets"].rows == [
+        "column_name=channel, examples=fax, n_unknown=1"
+    ]
+    assert nights.findings["numbers_are_in_range", "surveys"].rows == [
+        "column_name=scale_max, examples=1000, n_out_of_range=1"
+    ]
+
+
+def test_a_table_deleted_in_one_night_blocks_until_it_is_brought_back(nights):
+    nights.run({"crm_accounts": accounts(range(150))})
+    few = accounts(range(10), deleted=True, loaded="2025-01-02 00:00:00")
+    assert nights.run({"crm_accounts": few}) == set()
+
+    most = accounts(range(10, 100), deleted=True, loaded="2025-01-03 00:00:00")
+    blocked = {("deletions_are_few", "crm_accounts", "error")}
+    assert nights.run({"crm_accounts": most}, publish=False) == blocked
+    assert nights.run(publish=False) == blocked, "a blocked load blocks again while nobody mends it"
+    assert any(result.blocks for result in nights.results)
+
+    mended = accounts(range(10, 100), loaded="2025-01-04 00:00:00")
+    assert nights.run({"crm_accounts": mended}) == set()
+
+
+def test_volume_missing_values_and_scale_are_judged_against_earlier_nights(nights):
+    for night in range(6):
+        landed = {"support_tickets": tickets(night, 400 + 10 * (night % 3)), "fin_costs": costs(night, 60)}
+        assert nights.run(landed) == set()
+    assert nights.run({"support_tickets": tickets(6, 405), "fin_costs": costs(6, 61)}) == set()
+    landed = {"support_tickets": tickets(7, 150), "fin_costs": costs(7, 60, amount=10_000, user="")}
+    assert nights.run(landed) == {
+        ("volume_is_usual", "support_tickets", "warning"),
+        ("missing_values_are_usual", "fin_costs", "warning"),
+        ("scale_is_usual", "fin_costs", "warning"),
+    }
+
+
+def test_a_table_that_stops_arriving_is_overdue(nights):
+    for night in range(6):
+        nights.run({"support_tickets": tickets(night, 50)})
+    assert nights.run() == set()
+    assert nights.run() == set()
+    assert nights.run() == set()
+    assert nights.run() == {("arrives_on_time", "support_tickets", "warning")}
+
+
+def test_a_rule_that_cannot_be_checked_blocks(nights):
+    nights.run({"crm_accounts": accounts(range(2))})
+    broken = Rule(
+        name="broken",
+        profile="raw_tables",
+        kind="ExpectColumnValuesToBeBetween",
+        arguments={"column": "no_such_column", "max_value": 0},
+        severity="warning",
+        remedy="none",
+        where=("area", "crm"),
+        identify=("table_name",),
+    )
+    [result] = run_suites(nights.build_file, [Suite("broken", [broken])])
+    assert result.passed == []
+    assert result.blocks
+    assert "no_such_column" in result.findings[0].rows[0]
+
+
+def marts(folder, statements, *, as_of="2025-03-31", published=()):
+    """Findings on marts made by these statements, after a publication made by `published`."""
+    build_file, marts_file = folder / "warehouse.duckdb", folder / "marts.duckdb"
+    if published:
+        with duckdb.connect(str(marts_file)) as con:
+            for statement in published:
+                con.execute(statement)
+    with duckdb.connect(str(build_file)) as con:
+        con.execute("create schema ops; create schema marts; use marts")
+        for statement in statements:
+            con.execute(statement)
+        con.execute("use main")
+        profile_marts(con, date.fromisoformat(as_of), marts_file)
+    return {
+        (finding.rule, finding.table, finding.severity)
+        for result in run_suites(build_file, MART_SUITES)
+        for finding in result.findings
+    }
+
+
+def kpi(name, values):
+    rows = ", ".join(
+        f"('month', date '2024-01-01' + interval {n} month, 'all', 'all', {value}, true)"
+        for n, value in enumerate(values)
+    )
+    columns = "period_type, period_start, segment_type, segment_value, value, is_complete"
+    return (
+        f"create table kpi_{name} as select * replace (value::double as value) from (values {rows}) as rows({columns})"
+    )
+
+
+def test_values_that_arithmetic_forbids_block(tmp_path):
+    found = marts(
+        tmp_path,
+        [
+            kpi("net_promoter_score", ["-100", "100", "null"]),
+            kpi("customer_churn_rate", ["0.2", "1.5"]),
+            kpi("usage_frequency", ["0.5"]),
+            kpi("mrr", ["'infinity'"]),
+            kpi("net_revenue_retention", ["2.5", "-0.1"]),
+        ],
+    )
+    assert found == {
+        ("values_not_too_high", "kpi_customer_churn_rate", "error"),
+        ("values_not_too_low", "kpi_usage_frequency", "error"),
+        ("values_are_finite", "kpi_mrr", "error"),
+    }
+
+
+def test_a_move_far_beyond_all_before_is_shown(tmp_path):
+    steady = [str(100 + (n % 4)) for n in range(14)]
+    found = marts(tmp_path, [kpi("mrr", [*steady, "150"]), kpi("usage_frequency", ["1"] * 5 + ["31"])])
+    assert found == {("moves_are_usual", "kpi_mrr", "warning")}
+
+
+META = "create table meta_publication as select date '2025-03-30' as as_of_date"
+MANY = "create table fct_tickets as select range as ticket_id from range(1000)"
+FEW = "create table fct_tickets as select range as ticket_id from range(400)"
+
+
+@pytest.mark.parametrize(
+    ("as_of", "published", "is_blocked"),
+    [("2025-03-31", [META, MANY], True), ("2024-12-31", [META, MANY], False), ("2025-03-31", [], False)],
+    ids=["rows gone", "a past night built again", "first night"],
+)
+def test_most_rows_gone_since_the_last_publication_blocks(as_of, published, is_blocked, tmp_path):
+    found = marts(tmp_path, [FEW], as_of=as_of, published=published)
+    assert found == ({("history_is_kept", "fct_tickets", "error")} if is_blocked else set())
+
+
+def test_every_kpi_of_the_catalogue_is_in_its_family():
+    with (PROJECT_DIR / "seeds" / "kpi_catalog.csv").open(encoding="utf-8") as catalog:
+        catalogued = {row["kpi_id"]: row["category"] for row in csv.DictReader(catalog)}
+    assert {kpi: family for family, kpis in FAMILIES.items() for kpi in kpis} == catalogued
+
+
+def test_rules_name_columns_of_the_contract():
+    for table, column in [*KNOWN_VALUES, *RANGES]:
+        assert column in TABLES[table].by_name
