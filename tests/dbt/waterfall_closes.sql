@@ -1,0 +1,20 @@
+-- Account x period whose opening balance and movements are not its closing balance, to the last of ten decimals
+-- (a part of an expansion shared out over subtypes may round in the tenth decimal, hence the bound).
+with parts as (
+    select * from {{ ref('int_mrr_period_parts') }}
+)
+
+select
+    account_id,
+    period_type,
+    period_start,
+    sum(opening_mrr) as opening_mrr,
+    sum(new_mrr + reactivation_mrr + resume_mrr + expansion_mrr + contraction_mrr + pause_mrr + churn_mrr + fx_mrr) as movements,
+    sum(closing_mrr) as closing_mrr
+from parts
+group by account_id, period_type, period_start
+having
+    abs(
+        sum(opening_mrr + new_mrr + reactivation_mrr + resume_mrr + expansion_mrr + contraction_mrr + pause_mrr + churn_mrr + fx_mrr)
+        - sum(closing_mrr)
+    ) > 0.00000001
