@@ -1,0 +1,95 @@
+-- Grain: playbook or improvement x fiscal quarter of opening x segment ('all' too). Difference in differences (decision log, D53).
+with runs as (
+    select * from {{ ref('int_playbook_runs') }}
+),
+
+changes as (
+    select * from {{ ref('int_playbook_changes') }}
+),
+
+-- every run stands in 'all', one with an account in its segment too
+placed as (
+    select 'all' as segment_value, runs.* from runs
+    union all
+    select segment as segment_value, runs.* from runs
+    where segment is not null
+),
+
+counted as (
+    select
+        playbook_name,
+        quarter,
+        segment_value,
+        max(target_kpi) as target_kpi,
+        count(*) as n_runs,
+        sum(case when closed_on is not null then 1 else 0 end) as n_closed,
+        {{ ratio(
+            'sum(case when closed_on <= due_on then 1 else 0 end)',
+            'sum(case when closed_on is not null and due_on is not null then 1 else 0 end)'
+        ) }} as on_time_rate
+    from placed
+    group by playbook_name, quarter, segment_value
+),
+
+comparisons as (
+    select action_id, avg(mean_after - mean_before) as mean_change
+    from changes
+    where not is_treated
+    group by action_id
+),
+
+effects as (
+    select
+        placed.playbook_name,
+        placed.quarter,
+        placed.segment_value,
+        count(*) as n_measured,
+        avg(treated.mean_before) as mean_before,
+        avg(treated.mean_after) as mean_after,
+        avg(comparisons.mean_change) as mean_change_comparison
+    from placed
+    inner join changes as treated on placed.action_id = treated.action_id and treated.is_treated
+    left join comparisons on placed.action_id = comparisons.action_id
+    group by placed.playbook_name, placed.quarter, placed.segment_value
+),
+
+-- accounts compared with a run that was measured itself
+compared as (
+    select
+        placed.playbook_name,
+        placed.quarter,
+        placed.segment_value,
+        count(distinct peers.account_id) as n_comparison
+    from placed
+    inner join changes as treated on placed.action_id = treated.action_id and treated.is_treated
+    inner join changes as peers on placed.action_id = peers.action_id and not peers.is_treated
+    group by placed.playbook_name, placed.quarter, placed.segment_value
+),
+
+final as (
+    select
+        counted.playbook_name,
+        counted.quarter,
+        counted.segment_value,
+        cast(counted.n_runs as bigint) as n_runs,
+        cast(counted.n_closed as bigint) as n_closed,
+        counted.on_time_rate,
+        counted.target_kpi,
+        effects.mean_before,
+        effects.mean_after,
+        effects.mean_after - effects.mean_before as mean_change,
+        effects.mean_change_comparison,
+        cast(coalesce(compared.n_comparison, 0) as bigint) as n_comparison,
+        coalesce(effects.n_measured, 0) < 10 or coalesce(compared.n_comparison, 0) < 10 as is_low_confidence,
+        cast(coalesce(effects.n_measured, 0) as bigint) as n_measured
+    from counted
+    {%- for part in ['effects', 'compared'] %}
+    left join {{ part }}
+        on
+            counted.playbook_name = {{ part }}.playbook_name
+            and counted.quarter = {{ part }}.quarter
+            and counted.segment_value = {{ part }}.segment_value
+    {%- endfor %}
+)
+
+select * from final
