@@ -15,31 +15,12 @@ plans as (
     select * from {{ ref('int_account_plans') }}
 ),
 
-onboardings as (
-    select * from {{ ref('stg_cs__onboardings') }}
-    where account_id is not null
-),
-
-terms as (
-    select * from {{ ref('stg_billing__contract_terms') }}
-),
-
-subscriptions as (
-    select * from {{ ref('stg_billing__subscriptions') }}
-    where account_id is not null
+phases as (
+    select * from {{ ref('int_account_phases') }}
 ),
 
 customer_starts as (
     select account_id, min(valid_from) as customer_since from states where movement_type = 'new' group by account_id
-),
-
-renewal_windows as (
-    select
-        subscriptions.account_id,
-        greatest(terms.term_start, {{ add_days('terms.term_end', -90) }}) as opens_on,
-        least(terms.term_end, coalesce(subscriptions.ended_on, terms.term_end)) as closes_on
-    from terms
-    inner join subscriptions on terms.subscription_id = subscriptions.subscription_id
 ),
 
 {%- set text = 'cast(null as ' ~ dbt.type_string() ~ ')' %}
@@ -60,16 +41,12 @@ changes as (
     union all
     select account_id, {{ add_months('customer_since', months) }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, '{{ band }}', 0, 0 from customer_starts
     {%- endfor %}
-    {%- for table, opens, closes, onboarding, renewal in [
-        ('onboardings', 'started_on', 'coalesce(completed_on, cancelled_on)', 1, 0),
-        ('renewal_windows', 'opens_on', 'closes_on', 0, 1),
-    ] %}
+    {%- for day, sign in [('opens_on', 1), ('closes_on', -1)] %}
     union all
-    select account_id, {{ opens }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, {{ onboarding }}, {{ renewal }}
-    from {{ table }} where {{ closes }} is null or {{ closes }} > {{ opens }}
-    union all
-    select account_id, {{ closes }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, -{{ onboarding }}, -{{ renewal }}
-    from {{ table }} where {{ closes }} > {{ opens }}
+    select
+        account_id, {{ day }}, {{ text }}, {{ text }}, {{ text }}, {{ text }}, {{ text }},
+        case when phase = 'onboarding' then {{ sign }} else 0 end, case when phase = 'renewal' then {{ sign }} else 0 end
+    from phases where {{ day }} is not null
     {%- endfor %}
 ),
 

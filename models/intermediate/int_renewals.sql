@@ -1,11 +1,10 @@
 -- Grain: contract term that began: what was due, what became of it, at the rates of the day before due (decision log, D16).
-with terms as (
-    select * from {{ ref('stg_billing__contract_terms') }}
+with due_terms as (
+    select * from {{ ref('int_renewal_terms') }}
 ),
 
-subscriptions as (
-    select * from {{ ref('stg_billing__subscriptions') }}
-    where account_id is not null
+successors as (
+    select * from {{ ref('int_renewal_successors') }}
 ),
 
 segments as (
@@ -14,40 +13,6 @@ segments as (
 
 rates as (
     select * from {{ ref('int_exchange_rates') }}
-),
-
-due_terms as (
-    select
-        terms.term_id,
-        terms.term_end,
-        terms.auto_renew,
-        subscriptions.subscription_id,
-        subscriptions.account_id,
-        subscriptions.cancel_requested_on,
-        least(terms.term_end, coalesce(subscriptions.ended_on, terms.term_end)) as due_date,
-        coalesce(subscriptions.ended_on <= terms.term_end, false) as is_ended
-    from terms
-    inner join subscriptions on terms.subscription_id = subscriptions.subscription_id
-    where subscriptions.ended_on is null or subscriptions.ended_on > terms.term_start
-),
-
-successors as (
-    select
-        due_terms.term_id,
-        subscriptions.subscription_id,
-        subscriptions.started_on,
-        subscriptions.started_on > due_terms.due_date as is_late
-    from due_terms
-    inner join subscriptions on due_terms.subscription_id = subscriptions.renews_subscription_id
-    where
-        subscriptions.status not in ('incomplete', 'incomplete_expired')
-        and (
-            subscriptions.started_on <= due_terms.due_date
-            and (subscriptions.ended_on is null or subscriptions.ended_on > due_terms.due_date)
-            or due_terms.is_ended
-            and subscriptions.started_on > due_terms.due_date
-            and subscriptions.started_on <= {{ add_days('due_terms.due_date', var('late_renewal_grace_days') | int) }}
-        )
 ),
 
 continued as (
@@ -77,7 +42,6 @@ outcomes as (
     inner join continued on due_terms.term_id = continued.term_id
 ),
 
--- the subscriptions, and the day, whose MRR is the renewed side of the pair
 renewing as (
     select term_id, subscription_id, due_date as renewed_on from outcomes
     where outcome = 'renewed' and not is_ended

@@ -1,21 +1,6 @@
 -- Grain: KPI x period x cut: every kpi_ table in one; the only place where targets, status and trend are joined.
-{%- set shape = [
-    'kpi_id', 'period_type', 'period_start', 'period_end', 'segment_type', 'segment_value', 'value', 'numerator',
-    'denominator', 'n', 'ci_low', 'ci_high', 'is_complete', 'is_suppressed', 'is_low_confidence',
-] %}
 with measured as (
-    {%- for slug in kpi_slugs() %}
-    select
-        {{ shape | join(', ') }},
-        {%- if slug.startswith('time_to_') %}
-        -- young cohorts are still unfinished: medians that count those, of cohorts older than 90 days only
-        case when period_end <= {{ add_days(as_of_date(), -90) }} then km_median_days end as trend_value
-        {%- else %}
-        case when is_complete and not is_suppressed then value end as trend_value
-        {%- endif %}
-    from {{ ref('kpi_' ~ slug) }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    select * from {{ ref('int_kpi_values') }}
 ),
 
 catalog as (
@@ -26,38 +11,8 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
-targets as (
-    select * from {{ ref('kpi_targets') }}
-),
-
--- the target in force is the one that started last; before the first one starts it is not due
 targeted as (
-    select
-        measured.kpi_id,
-        measured.period_type,
-        measured.period_start,
-        measured.segment_type,
-        measured.segment_value,
-        targets.baseline,
-        targets.target,
-        targets.start_on,
-        targets.due_on,
-        targets.owner,
-        row_number() over (
-            partition by
-                measured.kpi_id, measured.period_type, measured.period_start, measured.segment_type, measured.segment_value
-            order by
-                case when targets.start_on <= measured.period_end then 0 else 1 end,
-                case when targets.start_on <= measured.period_end then targets.start_on end desc,
-                targets.start_on
-        ) as target_rank
-    from measured
-    inner join targets
-        on
-            measured.kpi_id = targets.kpi_id
-            and measured.period_type = targets.period_type
-            and measured.segment_type = targets.segment_type
-            and measured.segment_value = targets.segment_value
+    select * from {{ ref('int_kpi_targets') }}
 ),
 
 compared as (
@@ -99,7 +54,6 @@ compared as (
             and measured.period_start = targeted.period_start
             and measured.segment_type = targeted.segment_type
             and measured.segment_value = targeted.segment_value
-            and targeted.target_rank = 1
 ),
 
 final as (

@@ -1,0 +1,48 @@
+-- Grain: customer x day to be scored that answered a survey: what NPS and CSAT said in their windows.
+with customers as (
+    select * from {{ ref('int_health_accounts') }}
+),
+
+answers as (
+    select * from {{ ref('fct_survey_responses') }}
+    where is_counted
+),
+
+surveyed as (
+    select
+        customers.account_id,
+        customers.score_date,
+        answers.survey_type,
+        answers.contact_id,
+        answers.score,
+        answers.category,
+        answers.responded_on,
+        row_number() over (
+            partition by customers.account_id, customers.score_date, answers.survey_type, coalesce(answers.contact_id, answers.response_id)
+            order by answers.responded_on desc, answers.response_id desc
+        ) as recency
+    from customers
+    inner join answers
+        on
+            customers.account_id = answers.account_id
+            and customers.score_date >= answers.responded_on
+            and {{ add_days('customers.score_date', -180) }} < answers.responded_on
+    where answers.survey_type in ('nps', 'csat')
+),
+
+final as (
+    select
+        account_id,
+        score_date,
+        avg(case when survey_type = 'nps' and recency = 1 then cast(score as double) end) as mean_nps,
+        count(case when survey_type = 'nps' and recency = 1 then 1 end) as n_nps,
+        max(case when survey_type = 'nps' then responded_on end) as nps_on,
+        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} then 1 end) as n_csat,
+        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} and category = 'positive' then 1 end)
+            as n_satisfied,
+        max(case when survey_type = 'csat' then responded_on end) as csat_on
+    from surveyed
+    group by account_id, score_date
+)
+
+select * from final

@@ -1,0 +1,68 @@
+"""What several tests share: a sample company, landed, built and published once a session by the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CSW = [sys.executable, "-m", "orchestration.cli"]
+SAMPLE_END = "2026-10-31"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A warehouse folder after a night that published, and what that night printed."""
+
+    warehouse: Path
+    landing: Path
+    output: str
+
+    @property
+    def marts_file(self) -> Path:
+        return self.warehouse / "marts.duckdb"
+
+    @property
+    def build_file(self) -> Path:
+        return self.warehouse / "build" / "warehouse.duckdb"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        return json.loads((self.warehouse / "build" / "target" / "manifest.json").read_text())
+
+    def rows(self, query: str) -> list[tuple]:
+        """Rows of a SELECT on the published file."""
+        with duckdb.connect(str(self.marts_file), read_only=True) as con:
+            return con.execute(query).fetchall()
+
+
+def run_csw(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would; stdout and stderr are kept as text."""
+    return subprocess.run([*CSW, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """The sample company of 200 accounts over 26 months, published. CSW_TEST_WAREHOUSE names a folder to keep it in."""
+    kept = os.environ.get("CSW_TEST_WAREHOUSE")
+    base = Path(kept) if kept else tmp_path_factory.mktemp("sample")
+    landing, warehouse, output = base / "landing", base / "warehouse", base / "output.txt"
+    if not output.exists():
+        made = run_csw(
+            "sample", "--accounts", "200", "--months", "26", "--events", "60000", "--end", SAMPLE_END, "--out", landing
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", SAMPLE_END)
+        assert night.returncode == 0, night.stdout + night.stderr
+        output.write_text(night.stdout + night.stderr)
+    yield Published(warehouse, landing, output.read_text())

@@ -1,0 +1,106 @@
+"""The house rules: one slug finds everything a KPI has, models are short, names and layers hold."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+KPIS = sorted(path.stem.removeprefix("kpi_") for path in (ROOT / "models/marts/kpis").glob("kpi_*.sql"))
+MODELS = sorted((ROOT / "models").rglob("*.sql"))
+CUT_LIMIT = 120
+
+
+def seed(name: str) -> list[dict[str, str]]:
+    with (ROOT / "seeds" / f"{name}.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+CATALOG = {row["kpi_id"]: row for row in seed("kpi_catalog")}
+
+
+def test_the_catalogue_lists_the_files_and_the_roll_call_both():
+    roll_call = re.findall(r"^        '(\w+)',$", (ROOT / "macros/kpi_slugs.sql").read_text(), re.M)
+    assert sorted(roll_call) == KPIS
+    assert sorted(CATALOG) == KPIS
+    assert len(KPIS) == 23
+
+
+def test_the_set_of_headline_kpis_stays_small():
+    assert 1 <= sum(row["is_headline"].lower() == "true" for row in CATALOG.values()) <= 8
+
+
+@pytest.mark.parametrize("slug", KPIS)
+def test_a_kpi_has_every_piece(slug):
+    contract = yaml.safe_load((ROOT / f"models/marts/kpis/kpi_{slug}.yml").read_text())
+    model = next(model for model in contract["models"] if model["name"] == f"kpi_{slug}")
+    assert "doc(" in model["description"]
+    assert all(column.get("description") and column.get("data_type") for column in model["columns"])
+    assert model.get("data_tests"), "no data test holds its grain"
+    assert [test for test in contract.get("unit_tests", []) if test["model"] == f"kpi_{slug}"], "no unit test"
+    row = CATALOG[slug]
+    assert row["category"] in {"team_performance", "usage", "financial", "health"}
+    assert all(row[column] for column in ("kpi_name", "unit", "formula", "objective", "owner", "review_by"))
+    assert row["dashboard_place"], "no place on the dashboard"
+
+
+@pytest.mark.parametrize("slug", sorted(slug for slug, row in CATALOG.items() if row["is_headline"].lower() == "true"))
+def test_a_headline_kpi_has_a_target(slug):
+    assert [row for row in seed("kpi_targets") if row["kpi_id"] == slug and row["segment_type"] == "all"]
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_model_is_short_states_its_grain_and_ends_plainly(path: Path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= CUT_LIMIT or path.stem in LONG_BY_NATURE
+    assert text.startswith("-- Grain:"), "the first line says the grain"
+    assert not re.search(r"\b(current_date|current_timestamp|now\(\)|today\(\))", text, re.I), "the only today is as_of_date"
+    assert "{{ target." not in text, "a model names no engine"
+    assert path.stem.startswith(("stg_", "int_", "dim_", "fct_", "kpi_", "mart_", "first_published_", "ravenstack__"))
+
+
+# Unions of like-shaped measures: longer than the rule, each branch a few lines that are read on their own.
+LONG_BY_NATURE: set[str] = set()
+
+
+def test_folders_are_three_deep_at_most():
+    assert all(len(path.relative_to(ROOT / "models").parts) <= 3 for path in MODELS)
+
+
+def test_every_published_table_has_an_enforced_contract_and_described_columns(sample):
+    marts = [node for node in sample.manifest["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "marts"]
+    assert len(marts) >= 62
+    for node in marts:
+        assert node["config"]["contract"]["enforced"], node["name"]
+        assert node["description"], node["name"]
+        missing = [name for name, column in node["columns"].items() if not column["description"]]
+        assert not missing, f"{node['name']}: no description of {missing}"
+
+
+def test_every_raw_table_has_a_source_and_a_staging_model(sample):
+    contract = ROOT / "orchestration/raw_contract.csv"
+    with contract.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    sources = {source["name"]: source for source in sample.manifest["sources"].values() if source["schema"] == "raw"}
+    for table in {row["table"] for row in rows}:
+        columns = [(row["column"], row["type"].lower()) for row in rows if row["table"] == table]
+        described = [(name, column["data_type"]) for name, column in sources[table]["columns"].items()]
+        assert described == columns, table
+        readers = [
+            node["name"]
+            for node in sample.manifest["nodes"].values()
+            if node["resource_type"] == "model" and sources[table]["unique_id"] in node["depends_on"]["nodes"]
+        ]
+        assert [name for name in readers if name.startswith(("stg_", "int_usage"))], f"nothing stages {table}"
+
+
+def test_no_seed_is_unused_and_no_model_is_a_dead_end(sample):
+    children = sample.manifest["child_map"]
+    for key, node in sample.manifest["nodes"].items():
+        if node["resource_type"] in {"seed", "model"} and node["schema"] != "marts":
+            readers = [child for child in children[key] if child.startswith("model.")]
+            assert readers, f"{node['name']} is read by no model"
