@@ -5,10 +5,15 @@ Run: python -m benchmarks.comments
 
 import csv
 import json
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
+from orchestration.building import dbt_environment
+from orchestration.loading import create_landing_schema
 from orchestration.sentiment import score_texts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +81,68 @@ def measure(
     return Figures(len(picked), len(judged), len(right))
 
 
+def land(build_file: Path, comments: Sequence[Mapping[str, str]]) -> None:
+    """Put comments into the raw table of feedback as a tool would that gives neither rating nor theme."""
+    with duckdb.connect(str(build_file)) as con:
+        create_landing_schema(con)
+        con.executemany(
+            "insert into raw.feedback_items (feedback_id, source, collected_at, body, _loaded_at, _load_id) "
+            "values (?, 'social', '2025-01-15', ?, '2025-01-16', 1)",
+            [(row["comment_id"], row["comment"]) for row in comments],
+        )
+
+
+def build_feedback(build_file: Path, target: Path) -> None:
+    """Run the models up to int_feedback_items.
+
+    Raises:
+        RuntimeError: dbt could not build them.
+    """
+    from dbt.cli.main import dbtRunner
+
+    select = ["--select", "+int_feedback_items", "--resource-type", "model", "--resource-type", "seed"]
+    arguments = ["--quiet", "--log-level-file", "none", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)]
+    variables = ["--target-path", str(target), "--vars", json.dumps({"as_of_date": "2025-01-31"})]
+    with dbt_environment(build_file):
+        outcome = dbtRunner().invoke(["build", *arguments, *variables, *select])
+    if not outcome.success:
+        raise RuntimeError(outcome.exception or [result.message for result in outcome.result])
+
+
+def read_feedback(build_file: Path) -> dict[str, tuple[set[str], str]]:
+    """feedback_id -> (themes, sentiment label) as the warehouse built them."""
+    with duckdb.connect(str(build_file), read_only=True) as con:
+        rows = con.execute(
+            "select feedback_id, themes, sentiment_label from intermediate.int_feedback_items"
+        ).fetchall()
+    return {feedback_id: (set(themes.split(", ")), found) for feedback_id, themes, found in rows}
+
+
+@dataclass(frozen=True)
+class ThemeFigures:
+    """How the keyword seed did: fractions 0..1.
+
+    unclassified_share: comments without any theme; found_share: comments labelled with a theme in which it was found;
+    false_share: comments labelled with none in which one was found.
+    """
+
+    unclassified_share: float
+    found_share: float
+    false_share: float
+
+
+def measure_themes(comments: Sequence[Mapping[str, str]], found: Mapping[str, tuple[set[str], str]]) -> ThemeFigures:
+    """Compare the themes that the warehouse found with the labelled ones."""
+    themes = {row["comment_id"]: found[row["comment_id"]][0] for row in comments}
+    labelled = [row for row in comments if row["theme"]]
+    empty = [row for row in comments if not row["theme"]]
+    return ThemeFigures(
+        sum(one == {"unclassified"} for one in themes.values()) / len(comments),
+        sum(row["theme"] in themes[row["comment_id"]] for row in labelled) / len(labelled),
+        sum(themes[row["comment_id"]] != {"unclassified"} for row in empty) / len(empty),
+    )
+
+
 def figures() -> dict[str, Figures]:
     """The figures that the docs of int_text_sentiments quote, by name."""
     comments, words = read_comments(), read_lexicon()
@@ -98,6 +165,20 @@ def main() -> None:
         accuracy = None if found.accuracy is None else round(found.accuracy, 3)
         line = {"comments": found.comments, "judged_share": round(found.judged_share, 3), "accuracy": accuracy}
         print(json.dumps({"group": name, **line}))
+    comments = read_comments()
+    with tempfile.TemporaryDirectory() as folder:
+        build_file = Path(folder) / "warehouse.duckdb"
+        land(build_file, comments)
+        build_feedback(build_file, Path(folder) / "target")
+        found = read_feedback(build_file)
+    print(
+        json.dumps(
+            {
+                "group": "themes",
+                **{name: round(share, 3) for name, share in vars(measure_themes(comments, found)).items()},
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

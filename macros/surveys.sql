@@ -22,12 +22,12 @@
     ]) }}
 {%- endmacro %}
 
-{#- One end of Wilson's 95 % interval of successes / n; `side` is + or -. -#}
+{#- One end of Wilson's 95 % interval of successes / n; `side` is + or -. Held within 0..1, which rounding may leave by a hair. -#}
 {% macro wilson(successes, n, side) -%}
-    (
+    {{ 'least(1.0, ' if side == '+' else 'greatest(0.0, ' }}(
         cast({{ successes }} as double) + 1.9208
         {{ side }} 1.96 * sqrt(cast({{ successes }} as double) * ({{ n }} - {{ successes }}) / nullif({{ n }}, 0) + 0.9604)
-    ) / ({{ n }} + 3.8416)
+    ) / ({{ n }} + 3.8416))
 {%- endmacro %}
 
 {#- Saturdays and Sundays are no business days; holidays are not known. -#}
