@@ -13,7 +13,7 @@ import duckdb
 CARRIED = {
     "first_published_kpi_values": (
         "kpi_id varchar, period_type varchar, period_start date, segment_type varchar, segment_value varchar, "
-        "first_published_value double, first_published_at timestamp"
+        "first_published_value double, first_published_at timestamp, first_published_as_of date"
     ),
     "fct_health_scores": (
         "account_id varchar, account_name varchar, score_date date, segment varchar, csm_user_id varchar, "

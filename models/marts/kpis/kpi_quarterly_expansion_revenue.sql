@@ -85,7 +85,8 @@ final as (
         ) as is_consistent_decrease,
         coalesce(
             compared.is_complete and active_csms.csm_user_id is not null and compared.value < averages.mean_value, false
-        ) as is_below_team_average
+        ) as is_below_team_average,
+        {{ money('averages.mean_value') }} as team_average_arr
     from compared
     left join averages on compared.period_start = averages.period_start
     left join active_csms

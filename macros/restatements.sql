@@ -1,0 +1,71 @@
+{#- Which raw tables can change which KPI, and what day a landed row speaks of. -#}
+
+{#- The tables that every KPI rests on: who the accounts are and who owns them. -#}
+{% macro sources_of_kpis() -%}
+    {%- set revenue = [
+        'billing_subscriptions', 'billing_subscription_items', 'billing_subscription_pauses', 'fin_exchange_rates',
+    ] -%}
+    {%- set surveys = ['survey_responses', 'surveys', 'crm_contacts'] -%}
+    {%- set health = revenue + surveys + [
+        'billing_contract_terms', 'billing_invoices', 'product_events', 'product_features', 'product_plan_features',
+        'cs_activities', 'cs_onboardings',
+    ] -%}
+    {{ return({
+        'mrr': health,
+        'net_revenue_retention': revenue,
+        'gross_revenue_retention': revenue,
+        'customer_churn_rate': revenue,
+        'customer_retention_rate': revenue,
+        'gross_renewal_rate': revenue + ['billing_contract_terms'],
+        'quarterly_expansion_revenue': revenue,
+        'customer_lifetime_value': revenue + ['billing_invoices', 'billing_refunds', 'fin_costs'],
+        'cs_team_roi': health + ['fin_costs', 'cs_advocacy'],
+        'customer_health_score': health,
+        'net_promoter_score': surveys + revenue,
+        'customer_satisfaction_score': surveys,
+        'customer_effort_score': surveys,
+        'onboarding_rating': surveys + ['cs_onboardings'],
+        'feedback_sentiment': surveys + ['feedback_items'],
+        'product_adoption_rate': revenue + ['product_events', 'product_features', 'product_plan_features'],
+        'usage_frequency': revenue + ['product_events'],
+        'self_service_rate': ['support_self_service_sessions', 'support_tickets', 'crm_contacts'],
+        'time_to_first_value': ['cs_onboardings'],
+        'time_to_value': ['cs_onboardings'],
+        'first_contact_resolution_rate': ['support_tickets', 'support_ticket_events', 'crm_contacts'],
+        'engagement_activity': ['cs_activities', 'billing_subscriptions', 'billing_subscription_items'],
+        'advocacy_activity': ['cs_advocacy'] + revenue,
+    }) }}
+{%- endmacro %}
+
+{#- {table: (area, days, key)}. A row speaks of the latest of its days: an instant that it gains in time (an end, a first value)
+    is the usual course of things and no late row. A table with a key describes something that stays: another version of it is a
+    change that reaches back over all the past. -#}
+{% macro days_of_landed_rows() -%}
+    {{ return({
+        'crm_accounts': ('crm', ['created_at'], 'account_id'),
+        'crm_account_links': ('crm', [], 'source_account_id'),
+        'crm_users': ('crm', ['active_from'], 'user_id'),
+        'crm_contacts': ('crm', ['created_at'], none),
+        'crm_account_owners': ('crm', ['valid_from', 'valid_to'], none),
+        'billing_subscriptions': ('billing', ['started_at', 'trial_end', 'cancel_requested_at', 'ended_at'], none),
+        'billing_subscription_items': ('billing', ['effective_from', 'effective_to'], none),
+        'billing_subscription_pauses': ('billing', ['paused_from', 'paused_until'], none),
+        'billing_contract_terms': ('billing', ['term_start'], none),
+        'billing_invoices': ('billing', ['issued_at', 'paid_at'], none),
+        'billing_refunds': ('billing', ['refunded_at'], none),
+        'product_features': ('product', ['released_on', 'retired_on'], none),
+        'product_plan_features': ('product', ['valid_from', 'valid_to'], none),
+        'product_events': ('product', ['occurred_at'], none),
+        'support_tickets': ('support', ['created_at'], none),
+        'support_ticket_events': ('support', ['occurred_at'], none),
+        'support_self_service_sessions': ('support', ['started_at'], none),
+        'surveys': ('surveys', [], 'survey_id'),
+        'survey_responses': ('surveys', ['sent_at', 'responded_at'], none),
+        'feedback_items': ('surveys', ['collected_at'], none),
+        'cs_activities': ('cs', ['occurred_at'], none),
+        'cs_onboardings': ('cs', ['purchased_at', 'started_at', 'completed_at', 'first_value_at', 'cancelled_at'], none),
+        'cs_advocacy': ('cs', ['requested_at', 'completed_at'], none),
+        'fin_costs': ('finance', ['cost_month'], none),
+        'fin_exchange_rates': ('finance', ['rate_date'], none),
+    }) }}
+{%- endmacro %}

@@ -1,0 +1,24 @@
+{#- Words and numbers in sentences. -#}
+
+{#- Numbers as a person writes them in a driver's text. -#}
+{% macro as_count(value) -%} cast(cast({{ value }} as bigint) as {{ dbt.type_string() }}) {%- endmacro %}
+{% macro as_tenths(value) -%} cast(cast(round({{ value }}, 1) as decimal(18, 1)) as {{ dbt.type_string() }}) {%- endmacro %}
+{% macro as_text(value) -%} cast({{ value }} as {{ dbt.type_string() }}) {%- endmacro %}
+
+{#- A number in the unit of what it measures, as it stands in a message. -#}
+{% macro as_said(value, unit) -%}
+    case
+        when {{ unit }} = 'ratio' then {{ dbt.concat([as_tenths('100 * ' ~ value), "' %'"]) }}
+        when {{ unit }} = 'money' or {{ value }} = floor({{ value }}) then {{ as_count('round(' ~ value ~ ')') }}
+        else {{ as_tenths(value) }}
+    end
+{%- endmacro %}
+
+{#- A sentence with its placeholders filled; `fillings` is a list of (placeholder, text expression). -#}
+{% macro filled(sentence, fillings) -%}
+    {%- set nested = namespace(text=sentence) -%}
+    {%- for placeholder, text in fillings -%}
+        {%- set nested.text = 'replace(' ~ nested.text ~ ", '" ~ placeholder ~ "', " ~ text ~ ')' -%}
+    {%- endfor -%}
+    {{ nested.text }}
+{%- endmacro %}

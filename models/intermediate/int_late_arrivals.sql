@@ -1,0 +1,71 @@
+-- Grain: raw table x load x kind of news: the earliest day that its new or changed rows speak of (decision log, D112).
+{%- set tables = days_of_landed_rows() %}
+with loads as (
+    select distinct load_id, loaded_at from {{ source('ops', 'load_log') }}
+),
+
+first_published as (
+    select min(first_published_at) as first_published_at from {{ source('history', 'first_published_kpi_values') }}
+),
+
+-- nothing that arrived before the first publication can restate it
+later_loads as (
+    select loads.load_id, loads.loaded_at
+    from loads
+    inner join first_published on loads.loaded_at > first_published.first_published_at
+),
+
+-- a row delivered again as it was is no news
+{%- for table, (area, days, key) in tables.items() %}
+{%- set spoken_of = [beginning()] %}
+{%- for day in days %} {%- do spoken_of.append('coalesce(' ~ day ~ ', ' ~ beginning() ~ ')') %} {%- endfor %}
+{{ table }}_news as (
+    {%- if table == 'product_events' %}
+    select _load_id as load_id, cast(min(occurred_at) as date) as spoken_of, 'late row' as kind
+    from {{ source(area, table) }}
+    where _load_id in (select later_loads.load_id from later_loads)
+    group by _load_id
+    {%- else %}
+    {%- set names = raw_columns(table) | map(attribute='name') | reject('equalto', '_loaded_at') | list %}
+    {#- a ticket's own status is never used: its updates are no news #}
+    {%- set names = ['ticket_id', 'created_at'] if table == 'support_tickets' else names or ['_load_id'] %}
+    select
+        min(_load_id) as load_id,
+        {%- if key %}
+        {%- set is_change = 'min(min(_load_id)) over (partition by ' ~ key ~ ') < min(_load_id)' %}
+        case when {{ is_change }} then {{ beginning() }} else cast(greatest({{ spoken_of | join(', ') }}) as date) end as spoken_of,
+        case
+            {{ "when merged_into_account_id is not null then 'merge'" if table == 'crm_accounts' }}
+            when {{ is_change }} then 'backdated change'
+            else 'late row'
+        end as kind
+        {%- else %}
+        cast(greatest({{ spoken_of | join(', ') }}) as date) as spoken_of,
+        {%- if table == 'billing_subscription_items' %}
+        case when cast(recorded_at as date) > cast(effective_from as date) then 'backdated change' else 'late row' end as kind
+        {%- else %}
+        'late row' as kind
+        {%- endif %}
+        {%- endif %}
+    from {{ source(area, table) }}
+    group by {{ names | join(', ') }}, coalesce(_deleted, false)
+    {%- endif %}
+),
+{%- endfor %}
+
+news as (
+    {%- for table in tables %}
+    select '{{ table }}' as source_table, load_id, kind, min(spoken_of) as earliest_day
+    from {{ table }}_news
+    group by load_id, kind
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+final as (
+    select news.source_table, later_loads.loaded_at, news.kind, news.earliest_day
+    from news
+    inner join later_loads on news.load_id = later_loads.load_id
+)
+
+select * from final

@@ -1,0 +1,103 @@
+-- Grain: KPI cell of a period that is over whose value is not the one first published, and why (decision log, D112).
+with published as (
+    select * from {{ source('history', 'first_published_kpi_values') }}
+),
+
+current_cells as (
+    select * from {{ ref('mart_kpi_values') }}
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+    where is_complete
+),
+
+arrivals as (
+    select * from {{ ref('int_late_arrivals') }}
+),
+
+kpi_sources as (
+    {%- for slug, tables in sources_of_kpis().items() %}
+    {%- set last_kpi = loop.last %}
+    {%- for table in ['crm_accounts', 'crm_account_links', 'crm_account_owners', 'crm_users'] + tables %}
+    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table
+    {{ 'union all' if not (last_kpi and loop.last) }}
+    {%- endfor %}
+    {%- endfor %}
+),
+
+restated as (
+    select
+        published.*,
+        periods.period_end,
+        current_cells.value as current_value
+    from published
+    inner join periods on published.period_type = periods.period_type and published.period_start = periods.period_start
+    left join current_cells
+        on
+            published.kpi_id = current_cells.kpi_id
+            and published.period_type = current_cells.period_type
+            and published.period_start = current_cells.period_start
+            and published.segment_type = current_cells.segment_type
+            and published.segment_value = current_cells.segment_value
+    where
+        case
+            when published.first_published_value is null and current_cells.value is null then false
+            when published.first_published_value is null or current_cells.value is null then true
+            else abs(current_cells.value - published.first_published_value)
+                > 1e-9 * greatest(abs(current_cells.value), abs(published.first_published_value))
+        end
+),
+
+-- few combinations of KPI, period and night: evidence is looked up for these, not for the cells
+evidence as (
+    select
+        cells.kpi_id,
+        cells.period_end,
+        cells.first_published_at,
+        max(case when arrivals.kind = 'merge' then 1 else 0 end) as has_merge,
+        max(case when arrivals.kind = 'backdated change' then 1 else 0 end) as has_backdated_change,
+        max(case when arrivals.kind = 'late row' then 1 else 0 end) as has_late_row
+    from (select distinct kpi_id, period_end, first_published_at from restated) as cells
+    inner join kpi_sources on cells.kpi_id = kpi_sources.kpi_id
+    inner join arrivals
+        on
+            kpi_sources.source_table = arrivals.source_table
+            and cells.first_published_at < arrivals.loaded_at
+            and cells.period_end >= arrivals.earliest_day
+    group by cells.kpi_id, cells.period_end, cells.first_published_at
+),
+
+final as (
+    select
+        restated.kpi_id,
+        restated.period_type,
+        restated.period_start,
+        restated.segment_type,
+        restated.segment_value,
+        restated.first_published_value,
+        restated.first_published_at,
+        restated.current_value,
+        restated.current_value - restated.first_published_value as difference,
+        case
+            when evidence.has_merge = 1 then 'merge'
+            when evidence.has_backdated_change = 1 then 'backdated change'
+            when evidence.has_late_row = 1 then 'late row'
+            when
+                restated.kpi_id in ('time_to_first_value', 'time_to_value')
+                or restated.kpi_id = 'first_contact_resolution_rate'
+                and {{ add_days('restated.period_end', var('fcr_reopen_window_days') | int) }} > restated.first_published_as_of
+                or restated.kpi_id = 'self_service_rate'
+                and {{ add_days('restated.period_end', 2) }} > restated.first_published_as_of
+                then 'outcome came later'
+            else 'definition change'
+        end as cause
+    from restated
+    left join evidence
+        on
+            restated.kpi_id = evidence.kpi_id
+            and restated.period_end = evidence.period_end
+            and restated.first_published_at = evidence.first_published_at
+)
+
+select * from final
