@@ -48,6 +48,7 @@ class Company:
             account_id: segments.get(row["segment"], row["segment"]) or "unsegmented"
             for account_id, row in self.accounts.items()
         }
+        self._cuts: dict[tuple[str | None, date], dict[str, str]] = {}
         self.main_plan = lambda account_id, day: "none"  # replaced once the recurring revenue is known
 
     def day(self, instant: Any) -> date | None:
@@ -130,6 +131,11 @@ class Company:
 
     def cuts(self, account_id: str | None, day: date) -> dict[str, str]:
         """Every cut of an account on a day, `all` included; an event of no known account is 'unknown' in each."""
+        if (account_id, day) not in self._cuts:
+            self._cuts[account_id, day] = self._cuts_on(account_id, day)
+        return self._cuts[account_id, day]
+
+    def _cuts_on(self, account_id: str | None, day: date) -> dict[str, str]:
         if account_id is None:
             names = ("segment", "industry", "country", "plan", "csm", "team")
             return {"all": "all", **dict.fromkeys(names, UNKNOWN), "csm_segment": f"{UNKNOWN}/{UNKNOWN}"}

@@ -74,10 +74,19 @@ class Promoters:
         self.company = surveys.company
         self.surveys = surveys
         self.book = book
-        self.support = support
         self.cs_work = cs_work
         products = {row["plan_id"]: row["product_name"] for row in self.company.settings.seed("plan_products")}
         self.product = lambda plan: products.get(plan, plan)
+        self._own_cuts: dict[tuple[str, date], dict[str, str]] = {}
+        self._solved: dict[str | None, list[tuple[date, float]]] = defaultdict(list)
+        for ticket in support.tickets:
+            if ticket.first_solved is not None and ticket.exclusion not in ("spam", "merged"):
+                span = hours(ticket.row["created_at"], ticket.first_solved)
+                self._solved[ticket.account].append((self.company.day(ticket.first_solved), span))
+        self._answered: dict[str, list[date]] = defaultdict(list)
+        for row in self.company.all_but_internal("cs_actions"):
+            if row["action_type"] == "detractor_followup" and row["status"] == "done" and row["closed_at"] is not None:
+                self._answered[row["trigger_ref"]].append(self.company.day(row["closed_at"]))
         self._trained: dict[str, list[date]] = defaultdict(list)
         for row in self.company.counted("cs_activities"):
             if row["activity_type"] == "training" and row["status"] == "completed":
@@ -92,6 +101,11 @@ class Promoters:
     def _own(self, account: str | None, day: date) -> dict[str, str]:
         if account is None:
             return dict.fromkeys(OWN_CUTS, UNKNOWN)
+        if (account, day) not in self._own_cuts:
+            self._own_cuts[account, day] = self._own_on(account, day)
+        return self._own_cuts[account, day]
+
+    def _own_on(self, account: str, day: date) -> dict[str, str]:
         trained = any(done <= day for done in self._trained[account])
         return {
             "product": self.product(self.book.main_plan(account, day)),
@@ -111,13 +125,8 @@ class Promoters:
         return "high" if sum(positions) / len(positions) >= HIGH_ONBOARDING_FROM else "low"
 
     def _resolution_band(self, account: str, day: date) -> str:
-        spans = []
-        for ticket in self.support.tickets:
-            solved_on = self.company.day(ticket.first_solved)
-            if ticket.account != account or solved_on is None or ticket.exclusion in ("spam", "merged"):
-                continue
-            if day - timedelta(days=RESOLUTION_DAYS) < solved_on <= day:
-                spans.append(hours(ticket.row["created_at"], ticket.first_solved))
+        first = day - timedelta(days=RESOLUTION_DAYS - 1)
+        spans = [span for solved_on, span in self._solved[account] if first <= solved_on <= day]
         if not spans:
             return "no ticket"
         middle = median(spans)
@@ -132,14 +141,7 @@ class Promoters:
         while weekdays < FOLLOW_UP_WEEKDAYS:
             due += ONE_DAY
             weekdays += due.weekday() < 5
-        answered = [
-            self.company.day(row["closed_at"])
-            for row in self.company.all_but_internal("cs_actions")
-            if row["action_type"] == "detractor_followup"
-            and row["status"] == "done"
-            and row["closed_at"] is not None
-            and row["trigger_ref"] == one.row["response_id"]
-        ]
+        answered = list(self._answered[one.row["response_id"]])
         if one.account is not None:
             answered += [
                 touch["day"]
