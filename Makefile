@@ -5,8 +5,9 @@ STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 LANDING ?= landing
 WAREHOUSE ?= warehouse
+RAVENSTACK ?= ../shared/data/ravenstack
 
-.PHONY: help run test lint lock clean
+.PHONY: help run test ravenstack lint lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,10 +26,15 @@ run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company
 test: $(STAMP) lint  ## everything that CI runs
 	$(BIN)/pytest
 
+ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ravenstack RAVENSTACK=<its folder>
+	mkdir -p $(WAREHOUSE)-ravenstack/landing
+	$(BIN)/csw nightly --landing $(WAREHOUSE)-ravenstack/landing --warehouse $(WAREHOUSE)-ravenstack --as-of 2024-12-31 \
+		--var adapters=ravenstack ravenstack_dir=$(abspath $(RAVENSTACK))
+
 lint: $(STAMP)  ## ruff and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/sqlfluff lint --processes 2 models
+	mkdir -p target && CSW_BUILD_FILE=target/lint.duckdb $(BIN)/sqlfluff lint models
 
 lock: $(STAMP)  ## resolve the requirements anew (hashes, no hosts)
 	$(BIN)/uv lock --quiet && $(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --no-header > requirements/locked.txt; rm -f uv.lock
