@@ -1,7 +1,7 @@
 """Expected remaining lifetime of subscribers by the shifted-beta-geometric model, fitted by maximum likelihood.
 
-Source of every formula: Fader & Hardie, "How to Project Customer Retention", Journal of Interactive Marketing 21 (2007),
-and for the discounting "Customer-Base Valuation in a Contractual Setting", Marketing Science 29 (2010).
+Source of every formula: Fader & Hardie, "How to Project Customer Retention", Journal of Interactive Marketing 21
+(2007), and for the discounting "Customer-Base Valuation in a Contractual Setting", Marketing Science 29 (2010).
 """
 
 from typing import NamedTuple
@@ -24,8 +24,8 @@ class BetaGeometric(NamedTuple):
 def fit(churned: NDArray[np.float64], surviving: NDArray[np.float64]) -> BetaGeometric:
     """Fit the model to counts of customers.
 
-    `churned[t - 1]` customers, shape (n,), left at their t-th renewal; `surviving[t]`, shape (n + 1,), are right-censored
-    after t renewals. The log-likelihood is sum churned ln P(T = t) + sum surviving ln S(t), with
+    `churned[t - 1]` customers, shape (n,), left at their t-th renewal; `surviving[t]`, shape (n + 1,), are
+    right-censored after t renewals. The log-likelihood is sum churned ln P(T = t) + sum surviving ln S(t), with
     P(T = t) = B(alpha + 1, beta + t - 1) / B(alpha, beta) and S(t) = B(alpha, beta + t) / B(alpha, beta).
 
     Raises ValueError when nobody churned: the likelihood then has no maximum.

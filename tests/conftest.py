@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +51,7 @@ def run_csw(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The sample company of 200 accounts over 26 months, published. CSW_TEST_WAREHOUSE names a folder to keep it in."""
     kept = os.environ.get("CSW_TEST_WAREHOUSE")
     base = Path(kept) if kept else tmp_path_factory.mktemp("sample")
@@ -65,4 +64,4 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", SAMPLE_END)
         assert night.returncode == 0, night.stdout + night.stderr
         output.write_text(night.stdout + night.stderr)
-    yield Published(warehouse, landing, output.read_text())
+    return Published(warehouse, landing, output.read_text())

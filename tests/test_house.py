@@ -58,7 +58,9 @@ def test_a_model_is_short_states_its_grain_and_ends_plainly(path: Path):
     text = path.read_text()
     assert len(text.splitlines()) <= CUT_LIMIT or path.stem in LONG_BY_NATURE
     assert text.startswith("-- Grain:"), "the first line says the grain"
-    assert not re.search(r"\b(current_date|current_timestamp|now\(\)|today\(\))", text, re.I), "the only today is as_of_date"
+    assert not re.search(r"\b(current_date|current_timestamp|now\(\)|today\(\))", text, re.I), (
+        "the only today is as_of_date"
+    )
     assert "{{ target." not in text, "a model names no engine"
     assert path.stem.startswith(("stg_", "int_", "dim_", "fct_", "kpi_", "mart_", "first_published_", "ravenstack__"))
 
@@ -72,7 +74,11 @@ def test_folders_are_three_deep_at_most():
 
 
 def test_every_published_table_has_an_enforced_contract_and_described_columns(sample):
-    marts = [node for node in sample.manifest["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "marts"]
+    marts = [
+        node
+        for node in sample.manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+    ]
     assert len(marts) >= 62
     for node in marts:
         assert node["config"]["contract"]["enforced"], node["name"]

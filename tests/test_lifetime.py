@@ -46,7 +46,7 @@ def test_nobody_churned_has_no_maximum():
 
 
 def test_censoring_counts():
-    """Half of 200 left in the first month. Whether the rest is known to have stayed 1 or 12 months changes the estimate."""
+    """Half of 200 left in the first month; the rest is known to have stayed for 1 month, or for 12."""
     churned = np.zeros(12)
     churned[0] = 100
     short, long = np.zeros(13), np.zeros(13)

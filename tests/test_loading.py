@@ -853,7 +853,9 @@ def test_every_delivered_row_is_loaded_or_quarantined(
     harm: list[tuple[float, str]],
 ) -> None:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator=line_end).writerows(data)
+    # Python's writer leaves a lone carriage return unquoted when lines end otherwise.
+    quoting = csv.QUOTE_ALL if "\r" in "".join(map("".join, data)) else csv.QUOTE_MINIMAL
+    csv.writer(buffer, lineterminator=line_end, quoting=quoting).writerows(data)
     body = buffer.getvalue()
     for where, what in harm:
         position = int(where * len(body))

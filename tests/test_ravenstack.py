@@ -35,7 +35,8 @@ def table(name: str) -> list[dict[str, str]]:
 def test_mrr_of_the_last_day_is_the_sum_of_running_subscriptions(marts):
     running = [row for row in table("subscriptions") if row["end_date"] in ("", "None") and row["is_trial"] == "False"]
     value, logos = marts.execute(
-        "select closing_mrr, closing_logos from kpi_mrr where segment_type = 'all' and period_type = 'month' and period_start = '2024-12-01'"
+        "select closing_mrr, closing_logos from kpi_mrr "
+        "where segment_type = 'all' and period_type = 'month' and period_start = '2024-12-01'"
     ).fetchone()
     assert value == sum(int(row["mrr_amount"]) for row in running)
     assert logos == len({row["account_id"] for row in running})
@@ -57,12 +58,15 @@ def test_contradictions_come_out_counted(marts):
 
 
 def test_no_usage_row_is_lost(marts):
-    assert marts.execute("select sum(n_events) from fct_account_usage_months").fetchone()[0] == len(table("feature_usage"))
+    assert marts.execute("select sum(n_events) from fct_account_usage_months").fetchone()[0] == len(
+        table("feature_usage")
+    )
 
 
 def test_satisfaction_is_the_share_of_four_and_five(marts):
     scores = [float(row["satisfaction_score"]) for row in table("support_tickets") if row["satisfaction_score"]]
     n, satisfied = marts.execute(
-        "select sum(n_responses), sum(n_satisfied) from kpi_customer_satisfaction_score where segment_type = 'all' and period_type = 'month'"
+        "select sum(n_responses), sum(n_satisfied) from kpi_customer_satisfaction_score "
+        "where segment_type = 'all' and period_type = 'month'"
     ).fetchone()
     assert (n, satisfied) == (len(scores), sum(score >= 4 for score in scores))

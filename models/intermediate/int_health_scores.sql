@@ -65,7 +65,7 @@ tonight as (
         summed.top_driver,
         summed.top_driver_points_lost,
         {{ dbt.concat([
-            "coalesce(summed.driver_1, '')",
+            'summed.driver_1',
             "case when summed.driver_2 is not null then '; ' else '' end", "coalesce(summed.driver_2, '')",
             "case when summed.driver_3 is not null then '; ' else '' end", "coalesce(summed.driver_3, '')",
         ]) }} as drivers_text,

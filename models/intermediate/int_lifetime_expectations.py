@@ -30,7 +30,8 @@ def model(dbt, session):
                 rows.append((month, segment, int(tenure), expected, *parameters, own is not None))
     columns = ["month", "segment", "tenure_months", "expected_remaining_months", "alpha", "beta", "is_own_fit"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({"tenure_months": "int64", "expected_remaining_months": "float64", "alpha": "float64", "beta": "float64"})
+    floats = ["expected_remaining_months", "alpha", "beta"]
+    return frame.astype({"tenure_months": "int64"} | dict.fromkeys(floats, "float64"))
 
 
 def fitted(part):

@@ -1,0 +1,140 @@
+"""The health score on the sample company: it foretells churn, knows nothing of the future, and is never recomputed."""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+from datetime import date, timedelta
+
+import duckdb
+import pytest
+
+from tests.conftest import SAMPLE_END, run_csw
+
+
+def auc(outcomes: list[tuple[float, bool]]) -> float:
+    """Share of (churned, stayed) pairs in which the churned one scored lower, ties counting half."""
+    churned = [score for score, left in outcomes if left]
+    stayed = [score for score, left in outcomes if not left]
+    wins = sum((low < high) + 0.5 * (low == high) for low in churned for high in stayed)
+    return wins / (len(churned) * len(stayed))
+
+
+@pytest.fixture(scope="module")
+def outcomes(sample) -> dict[date, list[tuple[float, bool]]]:
+    """By month-end snapshot with 90 days behind it: (score, churned within 90 days) of every scored customer."""
+    churns = sample.rows("select account_id, movement_date from fct_mrr_movements where movement_type = 'churn'")
+    left_on: dict[str, list[date]] = {}
+    for account, day in churns:
+        left_on.setdefault(account, []).append(day)
+    last = date.fromisoformat(SAMPLE_END) - timedelta(days=90)
+    found: dict[date, list[tuple[float, bool]]] = {}
+    for account, day, score in sample.rows(
+        "select account_id, score_date, score from fct_health_scores where score is not null"
+    ):
+        if day <= last:
+            left = any(day < gone <= day + timedelta(days=90) for gone in left_on.get(account, []))
+            found.setdefault(day, []).append((score, left))
+    return found
+
+
+def test_the_score_foretells_churn_within_90_days(outcomes):
+    pooled = [pair for pairs in outcomes.values() for pair in pairs]
+    assert sum(left for _, left in pooled) >= 30
+    assert auc(pooled) > 0.75
+
+
+def test_shuffled_labels_foretell_nothing(outcomes):
+    pooled = [pair for pairs in outcomes.values() for pair in pairs]
+    chance = random.Random(11)
+    values = []
+    for _ in range(20):
+        labels = [left for _, left in pooled]
+        chance.shuffle(labels)
+        values.append(auc([(score, left) for (score, _), left in zip(pooled, labels, strict=True)]))
+    assert sum(values) / len(values) == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_backtest_agrees_with_a_count_of_pairs(sample, outcomes):
+    published = {
+        day: (value, churned)
+        for day, value, churned in sample.rows(
+            "select snapshot_date, auc, n_churned from mart_health_backtest "
+            "where segment_value = 'all' and horizon_days = 90"
+        )
+    }
+    compared = 0
+    for day, pairs in outcomes.items():
+        if day in published and 0 < sum(left for _, left in pairs) < len(pairs):
+            assert published[day][0] == pytest.approx(auc(pairs)), day
+            compared += 1
+    assert compared >= 6
+
+
+def test_points_lost_explain_the_score(sample):
+    broken = sample.rows(
+        "select s.account_id from fct_health_scores s join (select account_id, score_date, sum(points_lost) as lost "
+        "from fct_health_components group by all) c using (account_id, score_date) "
+        "where s.score is not null and abs(100 - s.score - c.lost) > 1e-6"
+    )
+    assert broken == []
+    text = sample.rows("select drivers_text from fct_health_scores where colour = 'red' limit 1")[0][0]
+    assert text
+    assert ", -" in text
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A sample of 40 accounts whose landed files a test may change."""
+    landing = tmp_path / "landing"
+    made = run_csw("sample", "--accounts", 40, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
+    assert made.returncode == 0, made.stderr
+    return tmp_path
+
+
+def scores(warehouse) -> list[tuple]:
+    with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as con:
+        return con.execute(
+            "select account_id, score_date, score, colour, drivers_text from fct_health_scores "
+            "where score_date <= '2026-08-31' order by all"
+        ).fetchall()
+
+
+@pytest.mark.slow
+def test_what_happens_later_leaves_past_scores_unchanged_and_published_days_stand(small):
+    """A back-fill on 31 August, and one on 31 October that knows two months more, score August and before alike."""
+    landing = small / "landing"
+    assert (
+        run_csw("nightly", "--landing", landing, "--warehouse", small / "early", "--as-of", "2026-08-31").returncode
+        == 0
+    )
+    assert (
+        run_csw("nightly", "--landing", landing, "--warehouse", small / "late", "--as-of", SAMPLE_END).returncode == 0
+    )
+    early = scores(small / "early")
+    assert len(early) > 100
+    assert scores(small / "late") == early
+
+    # a survey answer that arrives late, dated in July, changes the facts but no score that was published
+    responses = landing / "survey_responses.csv"
+    with responses.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    answered = [row for row in rows if row["responded_at"] and row["account_id"] and row["score"]]
+    late = [
+        row | {"response_id": f"late-{n}", "responded_at": "2026-07-15 10:00:00", "score": "0"}
+        for n, row in enumerate(answered)
+    ]
+    with (landing / "late.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(late)
+    folder = landing / "survey_responses"
+    folder.mkdir()
+    shutil.move(landing / "late.csv", folder / "late.csv")
+    shutil.move(responses, folder / "first.csv")
+    assert (
+        run_csw("nightly", "--landing", landing, "--warehouse", small / "early", "--as-of", "2026-09-01").returncode
+        == 0
+    )
+    assert scores(small / "early") == early
