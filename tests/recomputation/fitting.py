@@ -9,6 +9,7 @@ from math import exp, log
 
 Point = tuple[float, float]
 SETTLED = 1e-10
+NEGLIGIBLE = 1e-15
 
 
 def log_likelihood(alpha: float, beta: float, left: Counter[int], stayed: Counter[int]) -> float:
@@ -69,10 +70,10 @@ def fit(observations: Iterable[tuple[int, bool]]) -> Point:
 
 
 def expected_remaining(alpha: float, beta: float, lived: int, cap: int, monthly_rate: float) -> float:
-    """Discounted renewals still to come for a customer with `lived` renewals behind it, at most `cap` of them."""
-    total, survival = 0.0, 1.0
-    for month in range(1, cap + 1):
-        t = lived + month
-        survival *= (beta + t - 1) / (alpha + beta + t - 1)
-        total += survival / (1 + monthly_rate) ** month
-    return total
+    """Discounted renewals still to come for a customer with `lived` of them behind it; at most `cap`."""
+    total, present, t = 0.0, 1.0, lived
+    while total < cap and present > NEGLIGIBLE:
+        t += 1
+        present *= (beta + t - 1) / (alpha + beta + t - 1) / (1 + monthly_rate)
+        total += present
+    return min(total, float(cap))

@@ -20,7 +20,7 @@ from tests.recomputation.surveys import Response, Surveys, response_rate
 LOW_CONFIDENCE_BELOW = 30
 Z = 1.96
 DEFAULT_LIMITS = (("outstanding", 70), ("good", 50), ("positive", 0))
-OWN_CUTS = ("product", "onboarding_rating_band", "trained", "resolution_time_band")
+ACCOUNT_BANDS = ("product", "onboarding_rating_band", "trained", "resolution_time_band")
 CUT_KEY = ("period_type", "segment_type", "segment_value")
 HIGH_ONBOARDING_FROM = Fraction(5, 8)  # 3.5 on a scale of 1 to 5
 RESOLUTION_DAYS = 90
@@ -77,7 +77,7 @@ class Promoters:
         self.cs_work = cs_work
         products = {row["plan_id"]: row["product_name"] for row in self.company.settings.seed("plan_products")}
         self.product = lambda plan: products.get(plan, plan)
-        self._own_cuts: dict[tuple[str, date], dict[str, str]] = {}
+        self._bands: dict[tuple[str, date], dict[str, str]] = {}
         self._solved: dict[str | None, list[tuple[date, float]]] = defaultdict(list)
         for ticket in support.tickets:
             if ticket.first_solved is not None and ticket.exclusion not in ("spam", "merged"):
@@ -98,14 +98,16 @@ class Promoters:
         }
 
     # ----- own cuts
-    def _own(self, account: str | None, day: date) -> dict[str, str]:
-        if account is None:
-            return dict.fromkeys(OWN_CUTS, UNKNOWN)
-        if (account, day) not in self._own_cuts:
-            self._own_cuts[account, day] = self._own_on(account, day)
-        return self._own_cuts[account, day]
+    def _own(self, one: Response, day: date) -> dict[str, str]:
+        """The response's own survey and channel, and the bands of its account on a day."""
+        of_response = {"survey": one.row["survey_id"], "channel": one.row["channel"] or UNKNOWN}
+        if one.account is None:
+            return of_response | dict.fromkeys(ACCOUNT_BANDS, UNKNOWN)
+        if (one.account, day) not in self._bands:
+            self._bands[one.account, day] = self._bands_on(one.account, day)
+        return of_response | self._bands[one.account, day]
 
-    def _own_on(self, account: str, day: date) -> dict[str, str]:
+    def _bands_on(self, account: str, day: date) -> dict[str, str]:
         trained = any(done <= day for done in self._trained[account])
         return {
             "product": self.product(self.book.main_plan(account, day)),
@@ -160,8 +162,8 @@ class Promoters:
             answers = Lists()
             for one in counted:
                 day = one.answered_on
-                answers.add(self.company.cuts(one.account, day) | self._own(one.account, day), one)
-            asked = self.surveys.asked("nps", period, lambda one: self._own(one.account, one.asked_on))
+                answers.add(self.company.cuts(one.account, day) | self._own(one, day), one)
+            asked = self.surveys.asked("nps", period, lambda one: self._own(one, one.asked_on))
             for cut in sorted({cut for cut, _ in answers} | {cut for cut, _ in asked}):
                 rows.append(self._row(period, cut, answers.get(cut), asked.get(cut), weights))
         by_key = {(*(row[name] for name in CUT_KEY), row["period_start"]): row for row in rows}
