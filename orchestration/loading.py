@@ -41,7 +41,7 @@ from orchestration.reading import (
 # A batch is one INSERT: large enough that a year of daily files is a few of them, small enough to bound the memory.
 BATCH_BYTES = 128 * 2**20
 BATCH_FILES = 400
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 100_000
 # How many refused rows of a table the report itself shows; all of them are in ops.quarantine.
 SHOWN_ROWS = 20
 _PROGRESS_SECONDS = 2.0
@@ -411,9 +411,9 @@ class _Load:
             whole = [record for record in chunk if record.problem is None]
             refused = [(record.line, record.raw, [record.problem]) for record in chunk if record.problem is not None]
             self.con.register("landing_rows", _arrow_rows(whole, positions.values(), plan.file))
-            self._insert_good(table, conversion, plan.load_id, relation, {})
-            for row, _, problems in _bad_rows(self.con, conversion, relation, {}, "NULL"):
-                refused.append((whole[row].line, whole[row].raw, problems))
+            if self._insert_good(table, conversion, plan.load_id, relation, {}) < len(whole):
+                for row, _, problems in _bad_rows(self.con, conversion, relation, {}, "NULL"):
+                    refused.append((whole[row].line, whole[row].raw, problems))
             self._quarantine(plan, sorted(refused, key=lambda entry: entry[0]), outcome)
             outcome.delivered += len(chunk)
             self._tell(f"{plan.file.relative}: {outcome.delivered:,} rows read one by one")
@@ -444,12 +444,14 @@ class _Load:
 
     def _insert_good(
         self, table: Table, conversion: Projection, load_id: int, relation: str, parameters: Mapping[str, object]
-    ) -> None:
-        self.con.execute(
+    ) -> int:
+        """Insert the rows that fit; returns their number."""
+        inserted = self.con.execute(
             f"INSERT INTO raw.{table.name} SELECT {conversion.values}, {load_id} FROM {relation} "
             f"WHERE NOT ({conversion.is_bad})",
             parameters,
         )
+        return inserted.fetchone()[0]
 
     # ------------------------------------------------------------------------------------------------------ the books
 

@@ -839,7 +839,7 @@ def emptied(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return con
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     data=st.lists(st.tuples(FIELD, FIELD, FIELD, st.sampled_from(["", "2024-01-01", "soon"])), max_size=12),
     line_end=st.sampled_from(["\n", "\r\n"]),
