@@ -1,6 +1,7 @@
 -- Grain: account that had a champion among its contacts and has none any more (decision log, D107).
+-- versions that staging has done away with are what this is about
 with landed_contacts as (
-    {{ landed_rows('crm', 'crm_contacts') }}
+    select account_id, contact_role from {{ source('crm', 'crm_contacts') }}
 ),
 
 account_ids as (
