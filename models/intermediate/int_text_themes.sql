@@ -12,12 +12,18 @@ seed_state as (
     select {{ dbt.hash(joined_text(dbt.concat(['theme', "':'", 'keyword']), ',')) }} as keywords_hash from keywords
 ),
 
+{% if is_incremental() -%}
+searched as (
+    select distinct text_hash, keywords_hash from {{ this }}
+),
+
+{% endif -%}
 waiting as (
     select texts.text_hash, {{ plain_words('texts.body') }} as words, seed_state.keywords_hash
     from texts
     cross join seed_state
     {%- if is_incremental() %}
-    left join (select distinct text_hash, keywords_hash from {{ this }}) as searched
+    left join searched
         on texts.text_hash = searched.text_hash and seed_state.keywords_hash = searched.keywords_hash
     where searched.text_hash is null
     {%- endif %}
