@@ -178,7 +178,9 @@ def build(
     arguments += ["--exclude-resource-types", "unit_test", "--vars", json.dumps(dict(variables))]
     if full_refresh:
         arguments.append("--full-refresh")
-    with dbt_environment(warehouse.build_file):
+    # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
+    # connections share this one database: opening the file hundreds of times took half of the build.
+    with dbt_environment(warehouse.build_file), duckdb.connect(str(warehouse.build_file)):
         outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_project_arguments()])
     if outcome.result is None:
         raise BuildError(f"dbt could not run: {outcome.exception}")

@@ -1,0 +1,299 @@
+"""The whole night in real parts: Dagster instance, dbt, Great Expectations, publishing, kills."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from orchestration.building import read_manifest
+from orchestration.cli import main
+from orchestration.code_location import definitions_for
+from orchestration.contract import TABLES
+from orchestration.history import CARRIED
+from orchestration.publishing import kept_versions, marts_of, read_publication
+from orchestration.settings import resolve_settings
+from orchestration.warehouse import Warehouse
+
+AS_OF = "2025-03-31"
+PUBLICATION = dg.AssetKey(["publication", "marts"])
+
+# Two customers: a1 pays 100 a month from January 5th, a2 240 from February 5th. The other accounts never bought.
+LANDING = {
+    "crm_accounts": [
+        "account_id,account_name,segment,is_internal,created_at,_loaded_at",
+        *(f"a{n},Account {n},smb,false,2024-12-01 00:00:00,2025-03-31 00:00:00" for n in range(1, 121)),
+    ],
+    "billing_subscriptions": [
+        "subscription_id,account_id,currency,status,started_at",
+        "s1,a1,USD,active,2025-01-05 00:00:00",
+        "s2,a2,USD,active,2025-02-05 00:00:00",
+    ],
+    "billing_subscription_items": [
+        "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,billing_interval,"
+        "interval_count,is_recurring,effective_from",
+        "v1,i1,s1,pro,1,100,0,month,1,true,2025-01-05 00:00:00",
+        "v2,i2,s2,pro,3,80,0,month,1,true,2025-02-05 00:00:00",
+    ],
+}
+
+
+def land(folder: Path, tables: dict[str, list[str]], name: str = "1") -> None:
+    for table, lines in tables.items():
+        (folder / table).mkdir(parents=True, exist_ok=True)
+        (folder / table / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def nightly(folder: Path, *options: str) -> int:
+    landing, warehouse = str(folder / "landing"), str(folder / "warehouse")
+    return main(["nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", AS_OF, *options])
+
+
+def content_of(file: Path) -> dict[str, list[tuple]]:
+    """Every row of every mart, but for what names the run."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        names = [name for (name,) in con.execute("select table_name from duckdb_tables() order by 1").fetchall()]
+        return {
+            name: con.execute(f"select * from {name} order by all").fetchall()
+            for name in names
+            if name not in ("meta_publication", "mart_freshness")
+        }
+
+
+def digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def first_night(tmp_path_factory):
+    """A warehouse after its first night, and what that night printed; copied by the tests that go on from it."""
+    folder = tmp_path_factory.mktemp("first")
+    land(folder / "landing", LANDING)
+    with pytest.MonkeyPatch.context() as patch:
+        lines: list[str] = []
+        patch.setattr("orchestration.night._echo", lines.append)
+        patch.chdir("/")  # from anywhere
+        assert nightly(folder, "--var", "reporting_timezone=Asia/Tokyo", "min_responses=4", "--timings") == 0
+    return folder, "\n".join(lines)
+
+
+@pytest.fixture
+def folder(first_night, tmp_path):
+    shutil.copytree(first_night[0], tmp_path / "night")
+    return tmp_path / "night"
+
+
+VARS = ["--var", "reporting_timezone=Asia/Tokyo", "min_responses=4"]
+
+
+def test_the_first_night_publishes_what_the_files_say(first_night):
+    folder, printed = first_night
+    file = folder / "warehouse" / "marts.duckdb"
+    with duckdb.connect(str(file), read_only=True) as con:
+        closing = con.execute(
+            "select period_start, value from kpi_mrr where period_type = 'month' and segment_type = 'all' order by 1"
+        ).fetchall()
+    # 00:00 UTC of the 5th is 09:00 of the same day in Tokyo.
+    assert closing == [(date(2025, 1, 1), 100.0), (date(2025, 2, 1), 340.0), (date(2025, 3, 1), 340.0)]
+    published = read_publication(file)
+    assert published.as_of_date == date(2025, 3, 31)
+    assert (published.reporting_currency, published.reporting_timezone) == ("USD", "Asia/Tokyo")
+    assert published.checks_passed > 100
+    assert published.previous_published_at is None
+    assert "PUBLISHED" in printed
+    assert "3 new, 0 known, 0 refused" in printed
+    assert "124 delivered, 124 loaded, 0 quarantined" in printed
+    assert "seconds by stage" in printed
+
+
+def test_dagster_recorded_the_run(first_night):
+    home = first_night[0] / "warehouse" / "dagster"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        [run] = instance.get_runs()
+        assert run.is_success
+        assert instance.get_latest_materialization_event(PUBLICATION)
+        raw = instance.get_latest_materialization_event(dg.AssetKey(["raw", "crm_accounts"]))
+        assert raw.asset_materialization.metadata["rows loaded"].value == 120
+        [gate] = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(["raw", "crm_accounts"]), "expectations"), limit=5
+        )
+        assert gate.status.value == "SUCCEEDED"
+
+
+def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, monkeypatch):
+    warehouse = first_night[0] / "warehouse"
+    monkeypatch.setenv("CSW_WAREHOUSE", str(warehouse))
+    monkeypatch.setenv("CSW_VARS", "reporting_timezone=Asia/Tokyo,min_responses=4")
+    from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
+
+    [target] = loadable_targets_from_python_module("orchestration.definitions", None)
+    definitions = target.target_definitions if hasattr(target, "target_definitions") else target.target_object()
+    graph = definitions.resolve_asset_graph()
+    [folder] = (warehouse / "build" / "target").iterdir()
+    manifest = read_manifest(folder)
+    nodes = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")]
+    keys = graph.materializable_asset_keys
+    raw = {dg.AssetKey(["raw", name]) for name in TABLES}
+    marts = {dg.AssetKey(["marts", mart.name]) for mart in marts_of(manifest)}
+    assert len(raw) == 28
+    assert raw | marts | {PUBLICATION} <= keys
+    assert len(keys) >= len(nodes) + len(raw) + len(CARRIED) + 1
+    assert graph.get(PUBLICATION).parent_keys == marts
+    ancestors = graph.get_ancestor_asset_keys(PUBLICATION)
+    assert dg.AssetKey(["raw", "billing_subscriptions"]) in ancestors
+
+    checks = graph.asset_check_keys
+    tests = [key for key in manifest["nodes"] if key.startswith("test.")]
+    gates = {key for key in checks if key.name == "expectations"}
+    assert {key.asset_key for key in gates} == raw | marts
+    assert all(graph.get(key).blocking for key in gates)
+    assert len(checks - gates) > 0.9 * len(tests)
+
+    job = definitions.resolve_job_def("nightly")
+    assert job.executor_def.name == "in_process"
+    [schedule] = definitions.schedules
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Asia/Tokyo")
+    assert schedule.job.name == "nightly"
+    assert graph.get(PUBLICATION).freshness_policy_or_from_metadata is not None
+
+
+def test_the_scheduled_job_runs_in_an_instance_and_changes_nothing(folder, monkeypatch):
+    """Not `csw nightly` but the job as Dagster starts it, by run configuration."""
+    before = content_of(folder / "warehouse" / "marts.duckdb")
+    settings = resolve_settings(
+        landing=str(folder / "landing"), warehouse=str(folder / "warehouse"), as_of=AS_OF, variables=VARS[1:]
+    )
+    job = definitions_for(settings).resolve_job_def("nightly")
+    config = {"landing": str(folder / "landing"), "warehouse": str(folder / "warehouse"), "as_of": AS_OF}
+    with dg.DagsterInstance.from_config(str(folder / "warehouse" / "dagster")) as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            run_config={"resources": {"night": {"config": {**config, "variables": VARS[1:], "retries": 2}}}},
+        )
+        assert result.success
+        assert len(instance.get_runs()) == 2
+    warehouse = Warehouse(folder / "warehouse")
+    assert content_of(warehouse.marts_file) == before
+    assert len(kept_versions(warehouse)) == 2
+    published = read_publication(warehouse.marts_file)
+    assert published.previous_published_at.strftime("%Y%m%dT%H%M%S%fZ") == kept_versions(warehouse)[0]
+    assert warehouse.read_last_run()["outcome"] == "published"
+    assert main(["rollback", "--warehouse", str(warehouse.root)]) == 0
+    assert read_publication(warehouse.marts_file).run_id != published.run_id
+
+
+def deletions(count):
+    rows = (f"a{n},Account {n},smb,false,2024-12-01 00:00:00,true,2025-04-01 00:00:00" for n in range(1, count + 1))
+    return {"crm_accounts": ["account_id,account_name,segment,is_internal,created_at,_deleted,_loaded_at", *rows]}
+
+
+def test_an_expectation_blocks_and_says_what_to_do(folder, capsys):
+    file = folder / "warehouse" / "marts.duckdb"
+    before = digest(file)
+    land(folder / "landing", deletions(90), "2")
+    assert nightly(folder, *VARS) == 1
+    printed = capsys.readouterr().out
+    assert digest(file) == before
+    assert "BLOCKED" in printed
+    assert "built      0 models" in printed
+    for said in ("crm_accounts", "raw_crm.deletions_are_few", "n_rows=90", "_loaded_at", "--accept"):
+        assert said in printed
+    assert main(["status", "--warehouse", str(folder / "warehouse")]) == 0
+    status = capsys.readouterr().out
+    for said in ("as of 2025-03-31", "blocked", "raw_crm.deletions_are_few", "to go on", "csw nightly --landing"):
+        assert said in status
+    with dg.DagsterInstance.from_config(str(folder / "warehouse" / "dagster")) as instance:
+        run = instance.get_runs(limit=1)[0]
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        [gate] = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(["raw", "crm_accounts"]), "expectations"), limit=1
+        )
+        assert gate.status.value == "FAILED"
+    assert nightly(folder, *VARS, "--accept", "raw_crm.deletions_are_few") == 0
+    assert digest(file) != before
+
+
+def test_a_model_that_cannot_be_built_blocks(folder, capsys):
+    before = digest(folder / "warehouse" / "marts.duckdb")
+    land(
+        folder / "landing",
+        {"billing_subscriptions": [LANDING["billing_subscriptions"][0], "s2,a2,XTS,active,2025-02-05 00:00:00"]},
+        "no_rate_for_this_currency",
+    )
+    assert nightly(folder, *VARS) == 1
+    printed = capsys.readouterr().out
+    assert "BLOCKED" in printed
+    assert "XTS" in printed
+    assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
+def test_a_refused_file_ends_with_two(folder, capsys):
+    before = digest(folder / "warehouse" / "marts.duckdb")
+    land(folder / "landing", {"billing_invoices": ["invoice_id,amount", "i1,10"]})
+    assert nightly(folder, *VARS) == 2
+    printed = capsys.readouterr().out
+    assert "billing_invoices/1.csv" in printed
+    assert "nothing was published" in printed
+    assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
+def test_an_empty_landing_folder_publishes_nothing(tmp_path, first_night, capsys):
+    (tmp_path / "landing").mkdir()
+    target = Path("warehouse") / "build" / "target"
+    shutil.copytree(first_night[0] / target, tmp_path / target)
+    assert nightly(tmp_path, *VARS) == 2
+    assert "nothing has landed" in capsys.readouterr().out
+    assert not (tmp_path / "warehouse" / "marts.duckdb").exists()
+
+
+def test_an_internal_failure_ends_with_three_and_a_log(folder, capsys, monkeypatch):
+    before = digest(folder / "warehouse" / "marts.duckdb")
+
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("expectations.profiles.profile_arrivals", disk_full)
+    assert nightly(folder, *VARS) == 3
+    printed = capsys.readouterr().out
+    assert "No space left on device" in printed
+    assert "Traceback" not in printed
+    last = Warehouse(folder / "warehouse").read_last_run()
+    assert "disk_full" in Path(last["log"]).read_text(encoding="utf-8")
+    assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_nothing_changes_and_the_next_run_finishes(folder, capsys):
+    chance = random.Random(5)
+    warehouse = Warehouse(folder / "warehouse")
+    before, content = digest(warehouse.marts_file), content_of(warehouse.marts_file)
+    land(folder / "landing", {"crm_users": ["user_id,full_name,role,active_from", "u1,Ann,csm,2025-01-01"]}, "2")
+    command = [sys.executable, "-c", "import sys; from orchestration.cli import main; sys.exit(main())", "nightly"]
+    command += ["--landing", str(folder / "landing"), "--warehouse", str(warehouse.root), "--as-of", AS_OF, *VARS]
+    for stage in ("loading", "building", "publishing"):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        for line in process.stdout:
+            if line.rstrip().endswith(f"] {stage}"):
+                break
+        time.sleep(chance.random() * (0.05 if stage == "publishing" else 1.0))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        published = warehouse.read_last_run()["outcome"] == "published"
+        assert published or digest(warehouse.marts_file) == before or stage == "publishing"
+        assert content_of(warehouse.marts_file).keys() == content.keys()
+        if not published:
+            assert main(["status", "--warehouse", str(warehouse.root)]) == 0
+            assert "was killed" in capsys.readouterr().out
+    assert nightly(folder, *VARS) == 0
+    assert warehouse.read_last_run()["outcome"] == "published"
+    assert content_of(warehouse.marts_file)["kpi_mrr"] == content["kpi_mrr"]
+    assert not [path for path in warehouse.versions.iterdir() if path.suffix != ".duckdb"]
