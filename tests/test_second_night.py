@@ -1,0 +1,180 @@
+"""Two nights on a small company: what the first published is kept, what changed is named, what is over is cleared."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.conftest import run_csw
+
+# a1 pays 100 a month, a2 200, a3 400 and a4 800, all from January 5th; a5 to a120 never bought.
+ACCOUNTS = "account_id,account_name,segment,is_internal,created_at,merged_into_account_id,_loaded_at"
+SUBSCRIPTIONS = "subscription_id,account_id,currency,status,started_at,cancel_requested_at,ended_at,_loaded_at"
+ITEMS = (
+    "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,billing_interval,interval_count,"
+    "is_recurring,effective_from,effective_to,recorded_at,_loaded_at"
+)
+TERMS = "term_id,subscription_id,term_start,term_end,auto_renew,_loaded_at"
+ACTIVITIES = "activity_id,account_id,user_id,activity_type,direction,is_automated,status,occurred_at,_loaded_at"
+SURVEYS = "survey_id,survey_type,survey_name,scale_min,scale_max,higher_is_better,positive_threshold,_loaded_at"
+ANSWERS = "response_id,survey_id,account_id,contact_id,sent_at,responded_at,score,_loaded_at"
+FIRST, SECOND = "2025-03-31", "2025-04-01"
+
+
+def item(number: int, amount: int, start: str, recorded: str, loaded: str, version: str = "v") -> str:
+    return (
+        f"{version}{number},i{number},s{number},pro,1,{amount},0,month,1,true,{start} 00:00:00,,{recorded} 00:00:00,"
+        f"{loaded} 00:00:00"
+    )
+
+
+def land(landing: Path, night: str, tables: dict[str, list[str]]) -> None:
+    for table, lines in tables.items():
+        (landing / table).mkdir(parents=True, exist_ok=True)
+        (landing / table / f"{night}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def first_delivery(landing: Path) -> None:
+    answers = [f"r{n},n1,a{n},c{n},2025-02-03 00:00:00,2025-02-05 00:00:00,9,{FIRST} 00:00:00" for n in range(1, 5)]
+    land(
+        landing,
+        FIRST,
+        {
+            "crm_accounts": [
+                ACCOUNTS,
+                *(f"a{n},Account {n},smb,false,2024-12-01 00:00:00,,{FIRST} 00:00:00" for n in range(1, 121)),
+            ],
+            "billing_subscriptions": [
+                SUBSCRIPTIONS,
+                *(f"s{n},a{n},USD,active,2025-01-05 00:00:00,,,{FIRST} 00:00:00" for n in range(1, 4)),
+                f"s4,a4,USD,active,2025-01-05 00:00:00,2025-03-20 00:00:00,,{FIRST} 00:00:00",
+            ],
+            "billing_subscription_items": [
+                ITEMS,
+                *(item(n, 100 * 2 ** (n - 1), "2025-01-05", "2025-01-05", FIRST) for n in range(1, 5)),
+            ],
+            "billing_contract_terms": [TERMS, f"t4,s4,2025-01-05,2025-06-01,true,{FIRST} 00:00:00"],
+            "cs_activities": [
+                ACTIVITIES,
+                *(
+                    f"e{n},a{n},u1,call,outbound,false,completed,2025-03-2{n} 10:00:00,{FIRST} 00:00:00"
+                    for n in range(1, 5)
+                ),
+            ],
+            "surveys": [SURVEYS, f"n1,nps,NPS,0,10,true,9,{FIRST} 00:00:00"],
+            "survey_responses": [ANSWERS, *answers],
+        },
+    )
+
+
+def second_delivery(landing: Path) -> None:
+    """a4 withdraws its cancel request; a1 paid 150 since February 1st, told today; a fifth NPS answer of February."""
+    land(
+        landing,
+        SECOND,
+        {
+            "billing_subscriptions": [
+                SUBSCRIPTIONS,
+                f"s4,a4,USD,active,2025-01-05 00:00:00,,,{SECOND} 00:00:00",
+            ],
+            "billing_subscription_items": [
+                ITEMS,
+                item(1, 100, "2025-01-05", "2025-01-05", SECOND).replace(
+                    "2025-01-05 00:00:00,,", "2025-01-05 00:00:00,2025-02-01 00:00:00,"
+                ),
+                item(1, 150, "2025-02-01", "2025-04-01", SECOND, version="w"),
+            ],
+            "survey_responses": [
+                ANSWERS,
+                f"r5,n1,a5,c5,2025-02-03 00:00:00,2025-02-06 00:00:00,0,{SECOND} 00:00:00",
+            ],
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory) -> tuple[Path, Path]:
+    """The published files of the two nights."""
+    base = tmp_path_factory.mktemp("nights")
+    landing, warehouse = base / "landing", base / "warehouse"
+    for as_of, deliver in ((FIRST, first_delivery), (SECOND, second_delivery)):
+        deliver(landing)
+        night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", as_of)
+        assert night.returncode == 0, night.stdout + night.stderr
+    first, second = sorted((warehouse / "versions").glob("*.duckdb"))
+    return first, second
+
+
+def rows(file: Path, query: str) -> list[tuple]:
+    with duckdb.connect(str(file), read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def published_at(file: Path) -> datetime:
+    [(instant,)] = rows(file, "select published_at from meta_publication")
+    return instant
+
+
+FEBRUARY = "period_type = 'month' and period_start = date '2025-02-01' and segment_type = 'all'"
+
+
+def test_the_first_value_stays_and_the_new_one_stands_beside_it(nights):
+    first, second = nights
+    # 100 + 200 + 400 + 800 at first, 150 instead of 100 now
+    assert rows(first, f"select value from kpi_mrr where {FEBRUARY}") == [(1500.0,)]
+    assert rows(second, f"select value from kpi_mrr where {FEBRUARY}") == [(1550.0,)]
+    kept = "select first_published_value, first_published_at from first_published_kpi_values where kpi_id = 'mrr' and "
+    assert rows(second, kept + FEBRUARY) == [(1500.0, published_at(first))]
+    assert rows(first, "select count(*) from mart_restatements") == [(0,)]
+
+
+def test_a_restatement_names_its_cause(nights):
+    _, second = nights
+    query = (
+        "select first_published_value, current_value, difference, cause from mart_restatements where kpi_id = '{}' and "
+    )
+    assert rows(second, query.format("mrr") + FEBRUARY) == [(1500.0, 1550.0, 50.0, "backdated change")]
+    # four promoters were too few to be shown; with the detractor there are five: 100 x (4 - 1) / 5
+    assert rows(second, query.format("net_promoter_score") + FEBRUARY) == [(None, 60.0, None, "late row")]
+    january = FEBRUARY.replace("02-01", "01-01")
+    assert rows(second, query.format("mrr") + january) == []
+
+
+def test_what_ended_tonight_is_first_published_tonight(nights):
+    first, second = nights
+    april = "select count(*) from first_published_kpi_values where period_start >= date '2025-04-01'"
+    assert rows(second, april) == [(0,)]
+    march = (
+        "select distinct first_published_as_of from first_published_kpi_values where period_start = date '2025-03-01'"
+    )
+    assert rows(first, march) == rows(second, march) == [(date(2025, 3, 31),)]
+
+
+def test_an_alert_is_cleared_when_it_is_over_and_kept_while_it_lasts(nights):
+    first, second = nights
+    query = "select alert_id, raised_on, cleared_on from mart_alerts where alert_type = 'renewal_at_risk'"
+    [(raised, on, cleared)] = rows(first, query)  # a4 had asked to cancel and comes due within 90 days
+    assert (on, cleared) == (date(2025, 3, 31), None)
+    assert rows(second, query) == [(raised, date(2025, 3, 31), date(2025, 4, 1))]
+    lasting = "select alert_id, raised_on from mart_alerts where cleared_on is null and raised_on = date '2025-03-31'"
+    assert set(rows(second, lasting)) <= set(rows(first, lasting))
+
+
+def test_scores_of_the_first_night_stay_as_they_were(nights):
+    first, second = nights
+    query = """select account_id, score_date, score, colour from fct_health_scores
+        where score_date <= date '2025-03-31' order by all"""
+    assert rows(second, query) == rows(first, query)
+    assert rows(second, "select max(score_date) from fct_health_scores") == [(date(2025, 4, 1),)]
+
+
+def test_the_queue_of_tonight_forgets_the_request_that_was_withdrawn(nights):
+    first, second = nights
+    query = "select account_id, reason, suggested_playbook from mart_action_queue where reason like '%cancel%'"
+    [(account, reason, playbook)] = rows(first, query)
+    assert (account, playbook) == ("a4", "save_the_account")
+    assert reason == "asked to cancel on 2025-03-20; renewal due on 2025-06-01"
+    assert rows(second, query) == []
