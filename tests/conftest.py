@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CSW = [sys.executable, "-m", "orchestration.cli"]
+CSW = [str(Path(sys.executable).with_name("csw"))]
 SAMPLE_END = "2026-10-31"
 
 
@@ -37,7 +37,8 @@ class Published:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        return json.loads((self.warehouse / "build" / "target" / "manifest.json").read_text())
+        [manifest] = (self.warehouse / "build" / "target").glob("*/manifest.json")
+        return json.loads(manifest.read_text())
 
     def rows(self, query: str) -> list[tuple]:
         """Rows of a SELECT on the published file."""

@@ -1,6 +1,7 @@
 """The whole night in real parts: Dagster instance, dbt, Great Expectations, publishing, kills."""
 
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from datetime import date
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from orchestration.settings import resolve_settings
 from orchestration.warehouse import Warehouse
 
 AS_OF = "2025-03-31"
+VARS = ["--var", "reporting_timezone=Asia/Tokyo", "min_responses=4"]
 PUBLICATION = dg.AssetKey(["publication", "marts"])
 
 # Two customers: a1 pays 100 a month from January 5th, a2 240 from February 5th. The other accounts never bought.
@@ -78,21 +81,16 @@ def first_night(tmp_path_factory):
     """A warehouse after its first night, and what that night printed; copied by the tests that go on from it."""
     folder = tmp_path_factory.mktemp("first")
     land(folder / "landing", LANDING)
-    with pytest.MonkeyPatch.context() as patch:
-        lines: list[str] = []
-        patch.setattr("orchestration.night._echo", lines.append)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
         patch.chdir("/")  # from anywhere
-        assert nightly(folder, "--var", "reporting_timezone=Asia/Tokyo", "min_responses=4", "--timings") == 0
-    return folder, "\n".join(lines)
+        assert nightly(folder, *VARS, "--timings") == 0
+    return folder, printed.getvalue()
 
 
 @pytest.fixture
 def folder(first_night, tmp_path):
     shutil.copytree(first_night[0], tmp_path / "night")
     return tmp_path / "night"
-
-
-VARS = ["--var", "reporting_timezone=Asia/Tokyo", "min_responses=4"]
 
 
 def test_the_first_night_publishes_what_the_files_say(first_night):
