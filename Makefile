@@ -7,7 +7,7 @@ LANDING ?= landing
 WAREHOUSE ?= warehouse
 RAVENSTACK ?= ../shared/data/ravenstack
 
-.PHONY: help run test ravenstack lint lock clean
+.PHONY: help run test test-long ravenstack lint lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,6 +25,9 @@ run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company
 
 test: $(STAMP) lint  ## everything that CI runs
 	$(BIN)/pytest
+
+test-long: $(STAMP)  ## the long form: every fault, forty histories
+	CSW_HISTORIES=40 $(BIN)/pytest -m "long or not long"
 
 ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ravenstack RAVENSTACK=<its folder>
 	mkdir -p $(WAREHOUSE)-ravenstack/landing

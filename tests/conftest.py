@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -53,16 +54,22 @@ def run_csw(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """The sample company of 200 accounts over 26 months, published. CSW_TEST_WAREHOUSE names a folder to keep it in."""
-    kept = os.environ.get("CSW_TEST_WAREHOUSE")
-    base = Path(kept) if kept else tmp_path_factory.mktemp("sample")
-    landing, warehouse, output = base / "landing", base / "warehouse", base / "output.txt"
-    if not output.exists():
-        made = run_csw(
-            "sample", "--accounts", "200", "--months", "26", "--events", "60000", "--end", SAMPLE_END, "--out", landing
-        )
-        assert made.returncode == 0, made.stdout + made.stderr
-        night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", SAMPLE_END)
-        assert night.returncode == 0, night.stdout + night.stderr
-        output.write_text(night.stdout + night.stderr)
+    """The sample company of 200 accounts over 26 months, published once for all workers of the session.
+
+    CSW_TEST_WAREHOUSE names a folder to keep it in, for the next session to find.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("CSW_TEST_WAREHOUSE", shared / "sample"))
+    folder.mkdir(parents=True, exist_ok=True)
+    landing, warehouse, output = folder / "landing", folder / "warehouse", folder / "output.txt"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not output.exists():
+            size = ("--accounts", 200, "--months", 26, "--events", 60000)
+            made = run_csw("sample", *size, "--end", SAMPLE_END, "--out", landing)
+            assert made.returncode == 0, made.stdout + made.stderr
+            night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", SAMPLE_END)
+            assert night.returncode == 0, night.stdout + night.stderr
+            output.write_text(night.stdout + night.stderr)
     return Published(warehouse, landing, output.read_text())

@@ -1,4 +1,5 @@
 -- Grain: month x segment: monthly logo churn over the 12 complete months before its end, and the months it leaves.
+{{ config(enabled=var('clv_lifetime_model') == 'hazard') }}
 with cohorts as (
     select * from {{ ref('int_account_period_revenue') }}
     where period_type = 'month' and is_opening_customer

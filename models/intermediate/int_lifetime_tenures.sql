@@ -1,4 +1,5 @@
 -- Grain: month x segment x tenure in months x churned or not: how many accounts.
+{{ config(enabled=var('clv_lifetime_model') == 'sbg') }}
 with life_months as (
     select * from {{ ref('int_account_life_months') }}
     where tenure_months is not null
