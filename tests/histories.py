@@ -99,13 +99,13 @@ class _Maker:
     """Builds one history; every draw comes from one seeded generator in a fixed order."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.tables: Tables = defaultdict(list)
         self.counters: dict[str, int] = defaultdict(int)
         self.zone = ZONES[seed % len(ZONES)]
         self.currency = CURRENCIES[seed % 2]
         self.fiscal_start = (1, 2, 4, 7)[seed // 2 % 4]
-        self.finite_discounts = ("count", "ignore")[seed % 5 == 4]
         length = self.rng.randint(8, 20)
         # Most histories hold 29 February 2024.
         self.first = add_months(date(2024, 2, 1), -self.rng.randint(2, length + 2))
@@ -125,9 +125,27 @@ class _Maker:
             "fiscal_year_start_month": self.fiscal_start,
             # So few accounts seldom identify the two parameters of the other model, so two fits need not agree.
             "clv_lifetime_model": "hazard",
-            "finite_discounts": self.finite_discounts,
+            **self._odd_variables(),
         }
         return Settings(**(chosen | overrides))
+
+    def _odd_variables(self) -> dict[str, Any]:
+        """Every third history keeps the defaults; the others depart from them here and there."""
+        rng = random.Random(f"variables of {self.seed}")
+        choices = {
+            "finite_discounts": ("count", "ignore"),
+            "late_renewal_grace_days": (30, 30, 0, 12, 45),
+            "fcr_reopen_window_days": (7, 7, 3, 14),
+            "self_service_window_hours": (24, 24, 48),
+            "min_responses": (5, 5, 2),
+            "min_responses_onboarding": (3, 1),
+            "adoption_min_events": (1, 2),
+            "purchase_gap_days": (90, 30),
+            "lifetime_cap_months": (60, 12),
+            "gross_margin_pct": (Decimal(80), Decimal("72.5")),
+        }
+        drawn = {name: rng.choice(values) for name, values in choices.items()}
+        return drawn if self.seed % 3 else {}
 
     def make(self) -> Tables:
         self._rates()
@@ -221,7 +239,7 @@ class _Maker:
                 team=team,
                 manager_user_id=None,
                 active_from=self.first - timedelta(days=400),
-                active_to=None,
+                active_to=self._day(self.first) if user == "csm_dee" and self._chance(0.5) else None,
             )
 
     def _features(self) -> None:
@@ -348,6 +366,9 @@ class _Maker:
     # ----- billing
     def _billing(self, account: _Account) -> None:
         day = account.start
+        if self._chance(0.1):  # buys now and then, without a subscription
+            self._invoices(account, None, day, self._day(day + timedelta(days=30)))
+            return
         for _ in range(self.rng.choice([1, 1, 1, 2, 2, 3])):
             self._chain(account, day)
             day = self._day(account.start)
@@ -422,7 +443,7 @@ class _Maker:
             "item_id": item_id,
             "subscription_id": subscription_id,
             "plan_id": plan,
-            "quantity": Decimal(self.rng.choice([1, 1, 2, 5, 10, 25])),
+            "quantity": Decimal(self.rng.choice(["1", "1", "2", "2.5", "5", "10", "25"])),
             "unit_amount": price.quantize(Decimal("0.0001")),
             "discount_pct": Decimal(self.rng.choice(["0", "0", "0", "10", "12.5", "100"])),
             "billing_interval": interval,
@@ -479,6 +500,8 @@ class _Maker:
 
     def _pauses(self, subscription_id: str, start: date, end: date | None) -> None:
         day = self._day(start + timedelta(days=5), min(end or self.end, self.end))
+        if self._chance(0.15):  # paused from its first day on
+            day = start
         for _ in range(self.rng.choice([1, 1, 2])):
             until = self._day(day, day + timedelta(days=70))
             ends_paused = self._chance(0.3)
@@ -515,7 +538,7 @@ class _Maker:
                 return
             term_start = term_end
 
-    def _invoices(self, account: _Account, subscription_id: str, start: date, end: date | None) -> None:
+    def _invoices(self, account: _Account, subscription_id: str | None, start: date, end: date | None) -> None:
         day = start
         while day <= min(end or self.end, self.end):
             amount = Decimal(self.rng.randint(1000, 500_000)) / 100
