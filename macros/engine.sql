@@ -86,26 +86,50 @@
 {#- Position of the highest bit; NULL without one. -#}
 {% macro last_bit(bits) -%} cast(floor(log2(nullif({{ bits }}, 0))) as integer) {%- endmacro %}
 
-{#- Kaplan-Meier median of a group: the first day on which the estimated share still waiting is one half or less; NULL when it
-    never falls that far. `observed` = days until the event or the end of observation, `reached` = the same only where the
-    event came. The billionth is for products that are exactly one half. -#}
-{% macro kaplan_meier_median(observed, reached) -%} {{ return(adapter.dispatch('kaplan_meier_median')(observed, reached)) }} {%- endmacro %}
-{% macro default__kaplan_meier_median(observed, reached) -%}
+{#- Kaplan-Meier estimate of a group as a list of (day, factor): on each day on which the event came, the share of those still
+    waiting to whom it did not. `observed` = days until the event or the end of observation, `reached` = the same only where
+    the event came. -#}
+{% macro kaplan_meier_steps(observed, reached) -%} {{ return(adapter.dispatch('kaplan_meier_steps')(observed, reached)) }} {%- endmacro %}
+{% macro default__kaplan_meier_steps(observed, reached) -%}
     {%- set all_days = 'array_agg(' ~ observed ~ ') filter (where ' ~ observed ~ ' is not null)' -%}
     {%- set event_days = 'array_agg(' ~ reached ~ ') filter (where ' ~ reached ~ ' is not null)' -%}
-    list_min(list_filter(list_distinct({{ event_days }}), lambda candidate: list_product(list_transform(
-        list_filter(list_distinct({{ event_days }}), lambda earlier: earlier <= candidate),
-        lambda event_day: 1 - len(list_filter({{ event_days }}, lambda other: other = event_day))
+    list_transform(list_distinct({{ event_days }}), lambda event_day: {
+        'day': event_day,
+        'factor': 1 - len(list_filter({{ event_days }}, lambda other: other = event_day))
             / len(list_filter({{ all_days }}, lambda other: other >= event_day))
-    )) <= 0.5 + 1e-9))
+    })
 {%- endmacro %}
-{% macro spark__kaplan_meier_median(observed, reached) -%}
+{% macro spark__kaplan_meier_steps(observed, reached) -%}
     {%- set all_days = 'collect_list(' ~ observed ~ ')' -%}
     {%- set event_days = 'collect_list(' ~ reached ~ ')' -%}
-    array_min(filter(array_distinct({{ event_days }}), candidate -> aggregate(
-        filter(array_distinct({{ event_days }}), earlier -> earlier <= candidate),
-        cast(1 as double),
-        (survival, event_day) -> survival * (1 - size(filter({{ event_days }}, other -> other = event_day))
-            / size(filter({{ all_days }}, other -> other >= event_day)))
-    ) <= 0.5 + 1e-9))
+    transform(array_distinct({{ event_days }}), event_day -> named_struct(
+        'day', event_day,
+        'factor', 1 - size(filter({{ event_days }}, other -> other = event_day))
+            / size(filter({{ all_days }}, other -> other >= event_day))
+    ))
 {%- endmacro %}
+
+{#- The first day on which the estimated share still waiting is one half or less; NULL when it never falls that far. The
+    billionth is for products that are exactly one half. -#}
+{% macro kaplan_meier_median(steps) -%} {{ return(adapter.dispatch('kaplan_meier_median')(steps)) }} {%- endmacro %}
+{% macro default__kaplan_meier_median(steps) -%}
+    list_min(list_transform(
+        list_filter({{ steps }}, lambda candidate: list_product(list_transform(
+            list_filter({{ steps }}, lambda earlier: earlier.day <= candidate.day), lambda earlier: earlier.factor
+        )) <= 0.5 + 1e-9),
+        lambda candidate: candidate.day
+    ))
+{%- endmacro %}
+{% macro spark__kaplan_meier_median(steps) -%}
+    array_min(transform(
+        filter({{ steps }}, candidate -> aggregate(
+            filter({{ steps }}, earlier -> earlier.day <= candidate.day), cast(1 as double), (share, earlier) -> share * earlier.factor
+        ) <= 0.5 + 1e-9),
+        candidate -> candidate.day
+    ))
+{%- endmacro %}
+
+{#- 64 bits of a text: equal texts, equal bits. -#}
+{% macro hash_of(text) -%} {{ return(adapter.dispatch('hash_of')(text)) }} {%- endmacro %}
+{% macro default__hash_of(text) -%} hash({{ text }}) {%- endmacro %}
+{% macro spark__hash_of(text) -%} xxhash64({{ text }}) {%- endmacro %}

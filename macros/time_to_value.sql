@@ -9,7 +9,7 @@
     'mean_days': ratio('total_days', 'reached'),
     'median_days': 'median_of_achieved',
     'p90_days': 'p90_of_achieved',
-    'km_median_days': 'cast(km_median as double)',
+    'km_median_days': 'cast(' ~ kaplan_meier_median('steps') ~ ' as double)',
 } -%}
 {%- if with_overdue -%} {%- do columns.update({'n_overdue': 'cast(overdue as bigint)'}) -%} {%- endif -%}
 {{ kpi_rollup(
@@ -29,7 +29,7 @@
     statistics={
         'median_of_achieved': 'median(cast(' ~ achieved ~ ' as double))',
         'p90_of_achieved': 'percentile_cont(0.9) within group (order by cast(' ~ achieved ~ ' as double))',
-        'km_median': kaplan_meier_median(observed, achieved),
+        'steps': kaplan_meier_steps(observed, achieved),
     },
     numerator='total_days',
     denominator='reached',

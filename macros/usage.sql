@@ -6,13 +6,16 @@
     {{ return(['account_id', 'user_id', 'contact_id', 'event_name', 'feature_key', 'occurred_at']) }}
 {%- endmacro %}
 
+{#- Stands in every FROM by itself: a CTE that is read twice is a copy of all events to DuckDB. -#}
 {% macro landed_events() -%}
     {%- set names = (['event_id'] + event_columns() + ['_loaded_at', '_deleted']) | join(', ') -%}
-    select {{ names }}, _load_id from {{ source('product', 'product_events') }}
-    {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}
-    union all
-    select {{ names }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
-    {%- endfor %}
+    (
+        select {{ names }}, _load_id from {{ source('product', 'product_events') }}
+        {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}
+        union all
+        select {{ names }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
+        {%- endfor %}
+    ) as landed
 {%- endmacro %}
 
 {#- True where `this` can be added to: an adapter's rows have no loads, so they are counted anew every night. -#}
@@ -46,8 +49,76 @@
     {%- if is_incremental() and counted_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}
 
-{#- CTE `events`: what has to be counted now (event_id, source_account_id, user_id, feature_key, occurred_on, month, _load_id),
-    and beside it `rebuilt`: the account-months whose counts are dropped first.
+{#- What may be counted: not deleted, known by now, and (unless no id was) not of an event id that landed more than once. -#}
+{% macro is_countable(has_repeats=true) -%}
+    not coalesce(_deleted, false) and {{ is_known('occurred_at') }}
+    {%- if has_repeats %} and event_id not in (select event_id from repeats){% endif %}
+{%- endmacro %}
+
+{#- Local months in which an event id landed that landed more than once: only there do ids have to be compared. -#}
+{% macro months_with_repeats() -%}
+    {%- set months = [] -%}
+    {%- if execute -%}
+        {%- set month = month_of(local_date('occurred_at')) -%}
+        {%- for row in run_query('select distinct ' ~ month ~ ' from ' ~ ref('stg_product__event_repeats') ~ ' where event_id is not null').rows -%}
+            {%- do months.append("cast('" ~ row[0] ~ "' as date)") -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(months) }}
+{%- endmacro %}
+
+{#- Ranges of months that a count from the start is cut into, so that memory is bounded by a month of events and none is
+    sorted into a month one by one: [{first, last}), open at both ends, a month in between. -#}
+{% macro usage_ranges() -%}
+    {%- set bounds = first_row('select min(occurred_at), max(occurred_at) from ' ~ source('product', 'product_events')) if execute else [none] -%}
+    {%- set firsts = [] -%}
+    {%- if bounds[0] is not none -%}
+        {%- set newest = bounds[1].year * 12 + bounds[1].month -%}
+        {%- set oldest = [bounds[0].year * 12 + bounds[0].month - 1, newest - 120] | max -%}
+        {%- for number in range(oldest, newest + 2) -%}
+            {%- do firsts.append("cast('%04d-%02d-01' as date)" | format((number - 1) // 12, (number - 1) % 12 + 1)) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set ranges = [] -%}
+    {%- for first in [none] + firsts -%}
+        {%- do ranges.append({'first': first, 'last': firsts[loop.index0] if loop.index0 < firsts | length else none}) -%}
+    {%- endfor -%}
+    {{ return(ranges) }}
+{%- endmacro %}
+
+{#- All events of a range of months, counted. -#}
+{% macro range_counted(by, first, last, months) -%}
+    {%- set in_range -%}
+        true
+        {%- if first %} and occurred_at >= {{ end_of_day(add_days(first, -1)) }}{% endif %}
+        {%- if last %} and occurred_at < {{ end_of_day(add_days(last, -1)) }}{% endif %}
+    {%- endset -%}
+    {%- set is_month = first and last -%}
+    {%- set has_repeats = not is_month or first in months %}
+    select
+        source_account_id,
+        {{ by }},
+        {{ first if is_month else month_of(local_date('occurred_at')) }} as month,
+        cast(count(*) as bigint) as n_events,
+        {{ bits_joined(bit_at(days_between(first, local_date('occurred_at')) if is_month else 'extract(day from ' ~ local_date('occurred_at') ~ ') - 1')) }} as day_mask,
+        max(_load_id) as last_load_id
+    from (
+        select coalesce(account_id, '') as source_account_id, {{ by }}, occurred_at, _load_id
+        from {{ landed_events() }}
+        where {{ in_range }} and {{ is_countable(has_repeats) }}
+        {%- if has_repeats %}
+        union all
+        select coalesce(account_id, '') as source_account_id, {{ by }}, occurred_at, _load_id
+        from repeats
+        where {{ in_range }} and is_current and {{ is_known('occurred_at') }}
+        {%- endif %}
+    ) as range_events
+    where {{ by }} is not null
+    group by source_account_id, {{ by }}{{ '' if is_month else ', ' ~ month_of(local_date('occurred_at')) }}
+{%- endmacro %}
+
+{#- CTE `events`: what has to be added since the last count (source_account_id, user_id, feature_key, occurred_on, month,
+    _load_id), and beside it `rebuilt`: the account-months whose counts are dropped first.
     Added are rows of loads not counted yet, and rows landed before that have become known since (decision log, D1). An event
     id that landed more than once makes every account-month of its versions be counted anew: the old version must go. -#}
 {% macro usage_events(counted) -%}
@@ -59,27 +130,7 @@
         {{ month_of(local_date('occurred_at')) }} as month,
         _load_id
 {%- endset -%}
-{%- set countable = "not coalesce(landed._deleted, false) and " ~ is_known('landed.occurred_at')
-    ~ " and not exists (select 1 from repeats where repeats.event_id = landed.event_id)" -%}
-landed as (
-    {{ landed_events() }}
-),
-
-repeats as (
-    select * from {{ ref('stg_product__event_repeats') }}
-    where event_id is not null
-),
-{% if counted is none %}
-events as (
-    select {{ wanted }}
-    from landed
-    where {{ countable }}
-    union all
-    select {{ wanted }}
-    from repeats
-    where is_current and {{ is_known('occurred_at') }}
-),
-{%- else %}
+{%- set countable = is_countable() -%}
 {%- set known_since = "occurred_at >= " ~ end_of_day("cast('" ~ counted.as_of ~ "' as date)") ~ " and " ~ is_known('occurred_at') %}
 {%- set changed = "_load_id > " ~ counted.load_id ~ " or (" ~ known_since ~ ")" %}
 {%- set rebuilt %}
@@ -94,9 +145,9 @@ rebuilt as (
 ),
 
 arrived as (
-    select {{ wanted }} from landed where _load_id > {{ counted.load_id }} and {{ countable }}
+    select {{ wanted }} from {{ landed_events() }} where _load_id > {{ counted.load_id }} and {{ countable }}
     union all
-    select {{ wanted }} from landed where _load_id <= {{ counted.load_id }} and {{ known_since }} and {{ countable }}
+    select {{ wanted }} from {{ landed_events() }} where _load_id <= {{ counted.load_id }} and {{ known_since }} and {{ countable }}
 ),
 
 -- one branch a month, so that each reads its own range of the events only
@@ -106,7 +157,7 @@ reread as (
     {%- set month = "cast('" ~ row[0] ~ "' as date)" %}
     union all
     select {{ wanted }}
-    from landed
+    from {{ landed_events() }}
     where
         occurred_at >= {{ add_days(month, -1) }} and occurred_at < {{ add_days(add_months(month, 1), 1) }}
         and {{ month_of(local_date('occurred_at')) }} = {{ month }}
@@ -132,7 +183,6 @@ events as (
     inner join rebuilt
         on current_versions.source_account_id = rebuilt.source_account_id and current_versions.month = rebuilt.month
 ),
-{%- endif %}
 {%- endmacro %}
 
 {#- Events per account as the source names it, month and one more column; kept from night to night, added to.
@@ -140,7 +190,20 @@ events as (
 {% macro usage_months(by) -%}
 {%- set counted = counted_so_far() -%}
 {%- set key = ['source_account_id', by, 'month'] -%}
-with {{ usage_events(counted) }}
+with repeats as (
+    select * from {{ ref('stg_product__event_repeats') }}
+    where event_id is not null
+),
+{% if counted is none %}
+{%- set months = months_with_repeats() %}
+summed as (
+    {%- for range in usage_ranges() %}
+    {{ range_counted(by, range.first, range.last, months) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+{%- else %}
+{{ usage_events(counted) }}
 
 added as (
     select
@@ -152,11 +215,7 @@ added as (
     where {{ by }} is not null
     group by {{ key | join(', ') }}
 ),
-{% if counted is none %}
-summed as (
-    select * from added
-),
-{%- else %}
+
 standing as (
     select
         {% for column in key %}standing.{{ column }}, {% endfor %}
