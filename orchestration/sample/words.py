@@ -5,6 +5,8 @@ import pyarrow as pa
 
 THEMES = ("performance", "usability", "pricing", "support", "onboarding", "features", "integrations", "reliability",
           "reporting")  # fmt: skip
+# What people talk about who do not complain: speed and price are things one notices when they are bad.
+PRAISED = (0.03, 0.16, 0.04, 0.18, 0.10, 0.18, 0.12, 0.12, 0.07)
 NEGATIVE, NEUTRAL, POSITIVE = range(3)
 ENGLISH, GERMAN, SPANISH = range(3)
 
@@ -175,7 +177,7 @@ class Phrases:
 def draw_themes(rng: np.random.Generator, pain: np.ndarray, mood: np.ndarray) -> np.ndarray:
     """What they talk about: who complains mostly names the account's own pain; one in eight says nothing clear."""
     count = len(pain)
-    theme = rng.integers(0, len(THEMES), count)
+    theme = rng.choice(len(THEMES), count, p=PRAISED)
     theme = np.where((mood == NEGATIVE) & (rng.random(count) < 0.65), pain, theme)
     return np.where(rng.random(count) < 0.12, len(THEMES), theme)
 
