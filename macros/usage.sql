@@ -67,15 +67,24 @@
     {{ return(months) }}
 {%- endmacro %}
 
+{#- First and last month that can have an event, as years x 12 + months; one more at each side for the zone. -#}
+{% macro landed_months() -%}
+    {%- if execute -%}
+        {%- set bounds = first_row('select min(occurred_at), max(occurred_at) from ' ~ source('product', 'product_events')) -%}
+        {%- if bounds[0] is not none -%}
+            {{ return([bounds[0].year * 12 + bounds[0].month - 1, bounds[1].year * 12 + bounds[1].month + 1]) }}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return([]) }}
+{%- endmacro %}
+
 {#- Ranges of months that a count from the start is cut into, so that memory is bounded by a month of events and none is
     sorted into a month one by one: [{first, last}), open at both ends, a month in between. -#}
 {% macro usage_ranges() -%}
-    {%- set bounds = first_row('select min(occurred_at), max(occurred_at) from ' ~ source('product', 'product_events')) if execute else [none] -%}
+    {%- set bounds = landed_months() -%}
     {%- set firsts = [] -%}
-    {%- if bounds[0] is not none -%}
-        {%- set newest = bounds[1].year * 12 + bounds[1].month -%}
-        {%- set oldest = [bounds[0].year * 12 + bounds[0].month - 1, newest - 120] | max -%}
-        {%- for number in range(oldest, newest + 2) -%}
+    {%- if bounds -%}
+        {%- for number in range([bounds[0], bounds[1] - 120] | max, bounds[1] + 1) -%}
             {%- do firsts.append("cast('%04d-%02d-01' as date)" | format((number - 1) // 12, (number - 1) % 12 + 1)) -%}
         {%- endfor -%}
     {%- endif -%}
