@@ -71,7 +71,8 @@ final as (
         count(*) as n_months,
         case
             when count(*) >= 12 and min(nps_rank) < max(nps_rank) and min(churn_rate_rank) < max(churn_rate_rank)
-                then corr(cast(nps_rank as double), cast(churn_rate_rank as double))
+                -- rounded, so that the order in which an engine adds up does not show
+                then round(corr(cast(nps_rank as double), cast(churn_rate_rank as double)), 12)
         end as spearman
     from ranked
     group by snapshot_date, segment_value
