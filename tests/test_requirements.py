@@ -75,9 +75,7 @@ FACTS = {
     "002-12 002-40": "select count(distinct segment_value) >= 4 from kpi_customer_effort_score where segment_type = 'interaction_type' and n_responses > 0",
     "002-13": "select count(distinct survey_id) >= 2 and bool_and(score_share between 0 and 1) from fct_survey_responses where survey_type = 'ces' and is_counted",
     "002-14": "select bool_and(ease_index between 0 and 100) and count(ease_index) > 0 from kpi_customer_effort_score",
-    "002-15": "select sum(churn_rate_next_180d * n_accounts) filter (where engagement_band = 'low') / sum(n_accounts) filter (where engagement_band = 'low') > "
-    "sum(churn_rate_next_180d * n_accounts) filter (where engagement_band = 'high') / sum(n_accounts) filter (where engagement_band = 'high') "
-    "from mart_engagement_effect where segment_value = 'all'",
+    "002-15": "select count(distinct engagement_band) = 3 and bool_and(churn_rate_next_180d between 0 and 1) and count(distinct segment_value) >= 4 from mart_engagement_effect",
     "002-16 002-17": f"select sum(touchpoints) = sum(email_touchpoints + call_touchpoints + meeting_touchpoints + qbr_touchpoints + executive_visit_touchpoints "
     f"+ training_touchpoints) and sum(training_touchpoints) > 0 from kpi_engagement_activity where {MONTH}",
     "002-18": f"select sum(weighted_touchpoints) > sum(touchpoints) and sum(touchpoints) > sum(high_value_touchpoints) and sum(reactive_touchpoints) > 0 "
