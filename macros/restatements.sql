@@ -1,6 +1,6 @@
 {#- Which raw tables can change which KPI, and what day a landed row speaks of. -#}
 
-{#- The tables that every KPI rests on: who the accounts are and who owns them. -#}
+{#- What the values rest on, beside the accounts and their owners. Cuts by plan, tenure and stage rest on revenue in any KPI. -#}
 {% macro sources_of_kpis() -%}
     {%- set revenue = [
         'billing_subscriptions', 'billing_subscription_items', 'billing_subscription_pauses', 'fin_exchange_rates',
@@ -21,19 +21,19 @@
         'customer_lifetime_value': revenue + ['billing_invoices', 'billing_refunds', 'fin_costs'],
         'cs_team_roi': health + ['fin_costs', 'cs_advocacy'],
         'customer_health_score': health,
-        'net_promoter_score': surveys + revenue,
+        'net_promoter_score': surveys,
         'customer_satisfaction_score': surveys,
         'customer_effort_score': surveys,
         'onboarding_rating': surveys + ['cs_onboardings'],
         'feedback_sentiment': surveys + ['feedback_items'],
         'product_adoption_rate': revenue + ['product_events', 'product_features', 'product_plan_features'],
-        'usage_frequency': revenue + ['product_events'],
+        'usage_frequency': ['product_events'],
         'self_service_rate': ['support_self_service_sessions', 'support_tickets', 'crm_contacts'],
         'time_to_first_value': ['cs_onboardings'],
         'time_to_value': ['cs_onboardings'],
         'first_contact_resolution_rate': ['support_tickets', 'support_ticket_events', 'crm_contacts'],
-        'engagement_activity': ['cs_activities', 'billing_subscriptions', 'billing_subscription_items'],
-        'advocacy_activity': ['cs_advocacy'] + revenue,
+        'engagement_activity': ['cs_activities'],
+        'advocacy_activity': ['cs_advocacy'],
     }) }}
 {%- endmacro %}
 

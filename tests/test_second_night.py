@@ -71,7 +71,7 @@ def first_delivery(landing: Path) -> None:
 
 
 def second_delivery(landing: Path) -> None:
-    """a4 withdraws its cancel request; a1 paid 150 since February 1st, told today; a fifth NPS answer of February."""
+    """a4 stays, its term prolonged by a year; a1 paid 150 since February 1st, told today; a fifth NPS answer of February."""
     land(
         landing,
         SECOND,
@@ -87,6 +87,7 @@ def second_delivery(landing: Path) -> None:
                 ),
                 item(1, 150, "2025-02-01", "2025-04-01", SECOND, version="w"),
             ],
+            "billing_contract_terms": [TERMS, f"t4,s4,2025-01-05,2026-06-01,true,{SECOND} 00:00:00"],
             "survey_responses": [
                 ANSWERS,
                 f"r5,n1,a5,c5,2025-02-03 00:00:00,2025-02-06 00:00:00,0,{SECOND} 00:00:00",

@@ -20,7 +20,11 @@ kpi_sources as (
     {%- for slug, tables in sources_of_kpis().items() %}
     {%- set last_kpi = loop.last %}
     {%- for table in ['crm_accounts', 'crm_account_links', 'crm_account_owners', 'crm_users'] + tables %}
-    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table
+    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table, false as is_for_states_only
+    union all
+    {%- endfor %}
+    {%- for table in sources_of_kpis()['net_revenue_retention'] %}
+    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table, true as is_for_states_only
     {{ 'union all' if not (last_kpi and loop.last) }}
     {%- endfor %}
     {%- endfor %}
@@ -30,6 +34,7 @@ restated as (
     select
         published.*,
         periods.period_end,
+        published.segment_type in ('plan', 'tenure_band', 'lifecycle_stage') as is_by_state,
         current_cells.value as current_value
     from published
     inner join periods on published.period_type = periods.period_type and published.period_start = periods.period_start
@@ -55,17 +60,19 @@ evidence as (
         cells.kpi_id,
         cells.period_end,
         cells.first_published_at,
+        cells.is_by_state,
         max(case when arrivals.kind = 'merge' then 1 else 0 end) as has_merge,
         max(case when arrivals.kind = 'backdated change' then 1 else 0 end) as has_backdated_change,
         max(case when arrivals.kind = 'late row' then 1 else 0 end) as has_late_row
-    from (select distinct kpi_id, period_end, first_published_at from restated) as cells
-    inner join kpi_sources on cells.kpi_id = kpi_sources.kpi_id
+    from (select distinct kpi_id, period_end, first_published_at, is_by_state from restated) as cells
+    inner join kpi_sources
+        on cells.kpi_id = kpi_sources.kpi_id and (cells.is_by_state or not kpi_sources.is_for_states_only)
     inner join arrivals
         on
             kpi_sources.source_table = arrivals.source_table
             and cells.first_published_at < arrivals.loaded_at
             and cells.period_end >= arrivals.earliest_day
-    group by cells.kpi_id, cells.period_end, cells.first_published_at
+    group by cells.kpi_id, cells.period_end, cells.first_published_at, cells.is_by_state
 ),
 
 final as (
@@ -98,6 +105,7 @@ final as (
             restated.kpi_id = evidence.kpi_id
             and restated.period_end = evidence.period_end
             and restated.first_published_at = evidence.first_published_at
+            and restated.is_by_state = evidence.is_by_state
 )
 
 select * from final
