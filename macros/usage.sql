@@ -49,6 +49,15 @@
     {%- if is_incremental() and counted_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}
 
+{#- The newest load that stg_product__event_repeats has looked at; none when it has to look at all. -#}
+{% macro examined_so_far() -%}
+    {{ return(first_row('select max(_load_id) from ' ~ this ~ ' where event_id is null')[0] if adds_to_what_stands() else none) }}
+{%- endmacro %}
+
+{% macro repeats_reset() -%}
+    {%- if is_incremental() and examined_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
+{%- endmacro %}
+
 {#- What may be counted: not deleted, known by now, and (unless no id was) not of an event id that landed more than once. -#}
 {% macro is_countable(has_repeats=true) -%}
     not coalesce(_deleted, false) and {{ is_known('occurred_at') }}
@@ -103,13 +112,14 @@
         {%- if last %} and occurred_at < {{ end_of_day(add_days(last, -1)) }}{% endif %}
     {%- endset -%}
     {%- set is_month = first and last -%}
+    {%- set day = local_date('occurred_at') -%}
     {%- set has_repeats = not is_month or first in months %}
     select
         source_account_id,
         {{ by }},
-        {{ first if is_month else month_of(local_date('occurred_at')) }} as month,
+        {{ first if is_month else month_of(day) }} as month,
         cast(count(*) as bigint) as n_events,
-        {{ bits_joined(bit_at(days_between(first, local_date('occurred_at')) if is_month else 'extract(day from ' ~ local_date('occurred_at') ~ ') - 1')) }} as day_mask,
+        {{ bits_joined(bit_at(days_between(first, day) if is_month else 'extract(day from ' ~ day ~ ') - 1')) }} as day_mask,
         max(_load_id) as last_load_id
     from (
         select coalesce(account_id, '') as source_account_id, {{ by }}, occurred_at, _load_id
@@ -123,60 +133,68 @@
         {%- endif %}
     ) as range_events
     where {{ by }} is not null
-    group by source_account_id, {{ by }}{{ '' if is_month else ', ' ~ month_of(local_date('occurred_at')) }}
+    group by source_account_id, {{ by }}{{ '' if is_month else ', ' ~ month_of(day) }}
 {%- endmacro %}
 
-{#- CTE `events`: what has to be added since the last count (source_account_id, user_id, feature_key, occurred_on, month,
-    _load_id), and beside it `rebuilt`: the account-months whose counts are dropped first.
-    Added are rows of loads not counted yet, and rows landed before that have become known since (decision log, D1). An event
-    id that landed more than once makes every account-month of its versions be counted anew: the old version must go. -#}
-{% macro usage_events(counted) -%}
-{%- set wanted %}
+{#- The columns of an event that counting needs. -#}
+{% macro event_row() -%}
         coalesce(account_id, '') as source_account_id,
         user_id,
         feature_key,
         {{ local_date('occurred_at') }} as occurred_on,
         {{ month_of(local_date('occurred_at')) }} as month,
         _load_id
-{%- endset -%}
-{%- set countable = is_countable() -%}
-{%- set known_since = "occurred_at >= " ~ end_of_day("cast('" ~ counted.as_of ~ "' as date)") ~ " and " ~ is_known('occurred_at') %}
-{%- set changed = "_load_id > " ~ counted.load_id ~ " or (" ~ known_since ~ ")" %}
-{%- set rebuilt %}
+{%- endmacro %}
+
+{#- Rows that landed before the last count and have become known since (decision log, D1). -#}
+{% macro is_known_since(counted) -%}
+    occurred_at >= {{ end_of_day("cast('" ~ counted.as_of ~ "' as date)") }} and {{ is_known('occurred_at') }}
+{%- endmacro %}
+
+{#- Account-months to count anew: those of every version of an event id of which a version is new. The old one must go. -#}
+{% macro rebuilt_months(counted) -%}
+    {%- set repeats = ref('stg_product__event_repeats') -%}
     select distinct coalesce(account_id, '') as source_account_id, {{ month_of(local_date('occurred_at')) }} as month
-    from {{ ref('stg_product__event_repeats') }}
+    from {{ repeats }}
     where
-        event_id in (select event_id from {{ ref('stg_product__event_repeats') }} where event_id is not null and ({{ changed }}))
-        and {{ is_known('occurred_at') }}
-{%- endset %}
+        {{ is_known('occurred_at') }}
+        and event_id in (
+            select event_id from {{ repeats }}
+            where event_id is not null and (_load_id > {{ counted.load_id }} or ({{ is_known_since(counted) }}))
+        )
+{%- endmacro %}
+
+{#- CTEs: `rebuilt`, the account-months whose counts are dropped first, and `events`, what is counted into the table. -#}
+{% macro usage_events(counted) -%}
 rebuilt as (
-    {{ rebuilt }}
+    {{ rebuilt_months(counted) }}
 ),
 
 arrived as (
-    select {{ wanted }} from {{ landed_events() }} where _load_id > {{ counted.load_id }} and {{ countable }}
+    select {{ event_row() }}
+    from {{ landed_events() }}
+    where _load_id > {{ counted.load_id }} and {{ is_countable() }}
     union all
-    select {{ wanted }} from {{ landed_events() }} where _load_id <= {{ counted.load_id }} and {{ known_since }} and {{ countable }}
+    select {{ event_row() }}
+    from {{ landed_events() }}
+    where _load_id <= {{ counted.load_id }} and {{ is_known_since(counted) }} and {{ is_countable() }}
 ),
 
 -- one branch a month, so that each reads its own range of the events only
 reread as (
     select * from arrived where false
-    {%- for row in run_query('select distinct month from (' ~ rebuilt ~ ') as months order by month').rows %}
+    {%- for row in run_query('select distinct month from (' ~ rebuilt_months(counted) ~ ') as months order by month').rows %}
     {%- set month = "cast('" ~ row[0] ~ "' as date)" %}
     union all
-    select {{ wanted }}
+    select {{ event_row() }}
     from {{ landed_events() }}
     where
-        occurred_at >= {{ add_days(month, -1) }} and occurred_at < {{ add_days(add_months(month, 1), 1) }}
-        and {{ month_of(local_date('occurred_at')) }} = {{ month }}
+        occurred_at >= {{ end_of_day(add_days(month, -1)) }} and occurred_at < {{ end_of_day(add_days(add_months(month, 1), -1)) }}
         and coalesce(account_id, '') in (select rebuilt.source_account_id from rebuilt where rebuilt.month = {{ month }})
-        and {{ countable }}
+        and {{ is_countable() }}
     {%- endfor %}
-),
-
-current_versions as (
-    select {{ wanted }} from repeats where is_current and {{ is_known('occurred_at') }}
+    union all
+    select {{ event_row() }} from repeats where is_current and {{ is_known('occurred_at') }}
 ),
 
 events as (
@@ -185,12 +203,53 @@ events as (
     left join rebuilt on arrived.source_account_id = rebuilt.source_account_id and arrived.month = rebuilt.month
     where rebuilt.source_account_id is null
     union all
-    select * from reread
-    union all
-    select current_versions.*
-    from current_versions
-    inner join rebuilt
-        on current_versions.source_account_id = rebuilt.source_account_id and current_versions.month = rebuilt.month
+    select reread.*
+    from reread
+    inner join rebuilt on reread.source_account_id = rebuilt.source_account_id and reread.month = rebuilt.month
+),
+{%- endmacro %}
+
+{#- CTE `summed`: what stands in the table for the keys that change, with `events` added and rebuilt months begun from 0. -#}
+{% macro added_to_standing(by, key) -%}
+added as (
+    select
+        {{ key | join(', ') }},
+        cast(count(*) as bigint) as n_events,
+        {{ bits_joined(bit_at("extract(day from occurred_on) - 1")) }} as day_mask,
+        max(_load_id) as last_load_id
+    from events
+    where {{ by }} is not null
+    group by {{ key | join(', ') }}
+),
+
+-- lets the engine skip every other month of the table
+changed_months as (
+    select month from added
+    union
+    select month from rebuilt
+),
+
+standing as (
+    select
+        {% for column in key %}standing.{{ column }}, {% endfor %}
+        case when rebuilt.month is null then standing.n_events else 0 end as n_events,
+        case when rebuilt.month is null then standing.day_mask else 0 end as day_mask,
+        case when rebuilt.month is null then standing.last_load_id end as last_load_id
+    from {{ this }} as standing
+    inner join changed_months on standing.month = changed_months.month
+    left join rebuilt on standing.source_account_id = rebuilt.source_account_id and standing.month = rebuilt.month
+    left join added on {% for column in key %}standing.{{ column }} = added.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+    where rebuilt.month is not null or added.month is not null
+),
+
+summed as (
+    select
+        {{ key | join(', ') }},
+        cast(sum(n_events) as bigint) as n_events,
+        {{ bits_joined('day_mask') }} as day_mask,
+        max(last_load_id) as last_load_id
+    from (select * from added union all select * from standing) as parts
+    group by {{ key | join(', ') }}
 ),
 {%- endmacro %}
 
@@ -214,38 +273,7 @@ summed as (
 {%- else %}
 {{ usage_events(counted) }}
 
-added as (
-    select
-        {{ key | join(', ') }},
-        cast(count(*) as bigint) as n_events,
-        {{ bits_joined(bit_at("extract(day from occurred_on) - 1")) }} as day_mask,
-        max(_load_id) as last_load_id
-    from events
-    where {{ by }} is not null
-    group by {{ key | join(', ') }}
-),
-
-standing as (
-    select
-        {% for column in key %}standing.{{ column }}, {% endfor %}
-        case when rebuilt.month is null then standing.n_events else 0 end as n_events,
-        case when rebuilt.month is null then standing.day_mask else 0 end as day_mask,
-        case when rebuilt.month is null then standing.last_load_id end as last_load_id
-    from {{ this }} as standing
-    left join rebuilt on standing.source_account_id = rebuilt.source_account_id and standing.month = rebuilt.month
-    left join added on {% for column in key %}standing.{{ column }} = added.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
-    where rebuilt.month is not null or added.month is not null
-),
-
-summed as (
-    select
-        {{ key | join(', ') }},
-        cast(sum(n_events) as bigint) as n_events,
-        {{ bits_joined('day_mask') }} as day_mask,
-        max(last_load_id) as last_load_id
-    from (select * from added union all select * from standing) as parts
-    group by {{ key | join(', ') }}
-),
+{{ added_to_standing(by, key) }}
 {%- endif %}
 
 final as (
@@ -260,13 +288,4 @@ final as (
 )
 
 select * from final
-{%- endmacro %}
-
-{#- The newest load that stg_product__event_repeats has looked at; none when it has to look at all. -#}
-{% macro examined_so_far() -%}
-    {{ return(first_row('select max(_load_id) from ' ~ this ~ ' where event_id is null')[0] if adds_to_what_stands() else none) }}
-{%- endmacro %}
-
-{% macro repeats_reset() -%}
-    {%- if is_incremental() and examined_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}

@@ -25,6 +25,8 @@ NIGHTS = 8
 # The manifest names the database, which is the name of the file.
 FILE = "warehouse.duckdb"
 
+pytestmark = pytest.mark.slow
+
 Event = tuple[str, str | None, str, str | None, datetime, datetime, bool, int]
 Counts = dict[tuple, tuple]
 
