@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.settings import Settings
+from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
 DBT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
@@ -32,6 +34,7 @@ RUN_VARS = {"as_of_date": PARSED_DAY, "published_at": f"{PARSED_DAY} 01:02:03"}
 QUIET = ("--quiet", "--no-print", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 MODELS_PER_PROGRESS_LINE = 25
 MANIFESTS_KEPT = 3
+COLUMNS_SHOWN = 8
 
 
 class BuildError(Exception):
@@ -49,6 +52,7 @@ class NodeResult:
     seconds: float
     failures: int
     message: str
+    description: str
     compiled_code: str
     attached_node: str | None
 
@@ -197,6 +201,7 @@ def _node_result(result: Any) -> NodeResult:
         seconds=float(result.execution_time),
         failures=int(result.failures or 0),
         message=" ".join((result.message or "").split()),
+        description=" ".join((node.description or "").split()),
         compiled_code=getattr(node, "compiled_code", None) or "",
         attached_node=getattr(node, "attached_node", None),
     )
@@ -206,11 +211,13 @@ def failing_rows(build_file: Path, result: NodeResult, limit: int = 5) -> list[s
     """The first rows that a data test found, as text; none when the test could not run."""
     if not result.is_test or result.status == "error" or not result.compiled_code:
         return []
+    # dbt's not_null selects the column that is null and nothing that would name the row.
+    sql = re.sub(r"^\s*select\s+\w+\s+from\b", "select * from", result.compiled_code)
     with duckdb.connect(str(build_file), read_only=True) as con:
-        found = con.execute(f"select * from ({result.compiled_code}) as failing limit {int(limit)}")
-        names = [column[0] for column in found.description]
+        found = con.execute(f"select * from ({sql}) as failing limit {int(limit)}")
+        names = [column[0] for column in found.description][:COLUMNS_SHOWN]
         return [
-            ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in found.fetchall()
+            ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=False)) for row in found.fetchall()
         ]
 
 

@@ -13,7 +13,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from orchestration.night import FAILED, REFUSED
-from orchestration.settings import Settings, UsageError, describe_vars, now_utc, resolve_settings
+from orchestration.settings import Settings, now_utc, resolve_settings
+from orchestration.variables import UsageError, describe_vars
 from orchestration.warehouse import Warehouse, exclusive
 
 

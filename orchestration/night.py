@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from orchestration.settings import Settings, UsageError, now_utc
-from orchestration.warehouse import Warehouse, exclusive
+from orchestration.settings import Settings, now_utc
+from orchestration.variables import UsageError
+from orchestration.warehouse import Warehouse, exclusive, open_database
 
 if TYPE_CHECKING:
     from expectations.rules import Finding, SuiteResult
@@ -125,7 +126,7 @@ class Night:
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The build file, open for writing and closed again before dbt or Great Expectations open it."""
-        with duckdb.connect(str(self.warehouse.build_file)) as con:
+        with open_database(str(self.warehouse.build_file), spill=self.warehouse.build) as con:
             yield con
 
     def warnings(self) -> list[Problem]:
@@ -177,7 +178,7 @@ def _node_problem(night: Night, node: NodeResult) -> Problem:
 
     table = (node.attached_node or node.unique_id).rsplit(".", 1)[-1] if node.is_test else node.name
     if node.is_test and node.status != "error":
-        what = f"test {node.name}: {node.failures} rows fail"
+        what = f"test {node.name}: {node.failures} rows fail" + (f" ({node.description})" if node.description else "")
         remedy = "mend these rows in the source and deliver them again, then run again"
     else:
         what = f"{node.resource_type} {node.name} failed: {node.message}"

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from orchestration.night import Night, one_night
 from orchestration.settings import Settings
 from orchestration.stages import require_landing
 from orchestration.summary import summary_of, timings_of
 
+if TYPE_CHECKING:
+    import dagster as dg
+
+OURS = {"csw/started_by": "csw nightly"}
 QUIET_RUN = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -44,10 +49,23 @@ def _execute(night: Night) -> None:
         write_instance(home)
         job = definitions_for(night.settings).resolve_job_def(JOB)
     with dg.DagsterInstance.from_config(str(home)) as instance:
+        _end_killed_runs(instance)
         result = job.execute_in_process(
-            run_config=QUIET_RUN, instance=instance, resources={"night": night}, raise_on_error=False
+            run_config=QUIET_RUN,
+            instance=instance,
+            resources={"night": night},
+            tags=OURS,
+            raise_on_error=False,
         )
     if not result.success and night.stopped is None and night.crash is None:
         errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
         traces = "\n".join(error.to_string() for error in errors)
         night.note_crash("the job failed outside its stages", traces)
+
+
+def _end_killed_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of this command that still seem to run were killed: this one holds the warehouse now."""
+    import dagster as dg
+
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], tags=OURS)):
+        instance.report_run_failed(run, "killed")

@@ -16,8 +16,8 @@ from typing import Any
 
 import duckdb
 
-from orchestration.settings import UsageError
-from orchestration.warehouse import Warehouse
+from orchestration.variables import UsageError
+from orchestration.warehouse import Warehouse, open_database
 
 STAMP = "%Y%m%dT%H%M%S%fZ"
 PART = ".part"
@@ -110,6 +110,7 @@ def clean_leftovers(warehouse: Warehouse) -> list[str]:
         *warehouse.versions.glob(f"*{PART}*"),
         *warehouse.root.glob(f".marts*{PART}*"),
         *warehouse.target.glob("*.new"),
+        *warehouse.build.glob("*.tmp"),
     ]
     for path in leftovers:
         if path.is_dir():
@@ -162,7 +163,7 @@ def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
 def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Publication) -> None:
     for stale in (part, part.with_name(part.name + ".wal")):
         stale.unlink(missing_ok=True)
-    with duckdb.connect() as con:
+    with open_database(":memory:", spill=build_file.parent) as con:
         con.execute(f"attach {_literal(str(build_file))} as {_name(build_file.stem)} (read_only)")
         con.execute(f"attach {_literal(str(part))} as aside")
         for mart in marts:

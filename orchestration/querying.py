@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.settings import UsageError
+from orchestration.variables import UsageError
 
 
 def connect_hardened(marts_file: Path) -> duckdb.DuckDBPyConnection:

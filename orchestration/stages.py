@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import version
+from pathlib import Path
 
 import duckdb
 
 from orchestration.night import BLOCKED, REFUSED, Night, Problem, Stopped
-from orchestration.settings import Settings, UsageError
+from orchestration.settings import Settings
+from orchestration.variables import UsageError
 
 PROJECT = "customer-success-warehouse"
 
@@ -153,10 +155,14 @@ def passed_checks(night: Night) -> int:
 
 
 def _input_hash(night: Night) -> str:
-    """SHA-256 over the contents that were loaded, in no order, and the vars: the same deliveries give the same hash."""
+    """SHA-256 over what was loaded, in no order, over what adapters read, and over the vars: the same inputs, the same
+    hash."""
     with duckdb.connect(str(night.warehouse.build_file), read_only=True) as con:
         contents = con.execute(
             "select distinct table_name, content_hash from ops.load_log where status = 'loaded' order by all"
         ).fetchall()
+    folders = [Path(value) for name, value in night.settings.given_vars.items() if name.endswith("_dir")]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    contents += [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
     facts = json.dumps([contents, night.settings.dbt_vars], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()

@@ -20,7 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestration.settings import UsageError, now_utc
+import duckdb
+
+from orchestration.settings import now_utc
+from orchestration.variables import UsageError
 
 LOGS_KEPT = 30
 LOCK_TRIES = 4
@@ -99,6 +102,15 @@ class Warehouse:
         """Keep the newest logs only."""
         for old in sorted(self.runs.glob("*.log"))[:-LOGS_KEPT]:
             old.unlink()
+
+
+def open_database(path: str, *, spill: Path) -> duckdb.DuckDBPyConnection:
+    """A writing connection within the memory that CSW_MEMORY_LIMIT grants (such as 1GB), spilling into this folder."""
+    con = duckdb.connect(path)
+    con.execute("set temp_directory = $folder", {"folder": str(spill / "spill.tmp")})
+    if limit := os.environ.get("CSW_MEMORY_LIMIT"):
+        con.execute("set memory_limit = $limit", {"limit": limit})
+    return con
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from orchestration.cli import main
-from orchestration.settings import UsageError, resolve_settings, var_defaults
+from orchestration.settings import resolve_settings, split_assignments
+from orchestration.variables import UsageError, var_defaults
 from orchestration.warehouse import Warehouse, exclusive
 
 
@@ -46,17 +47,26 @@ def test_options_come_from_the_environment_and_the_command_line_wins(monkeypatch
     monkeypatch.setenv("CSW_LANDING", str(tmp_path / "in"))
     monkeypatch.setenv("CSW_WAREHOUSE", str(tmp_path / "wh"))
     monkeypatch.setenv("CSW_AS_OF", "2025-01-31")
-    monkeypatch.setenv("CSW_VARS", "adapters=ravenstack,other,reporting_currency=GBP, min_responses=9")
+    monkeypatch.setenv("CSW_VARS", "adapters=ravenstack,reporting_currency=GBP, min_responses=9")
     monkeypatch.setenv("CSW_VERSIONS", "3")
     settings = resolve_settings(variables=["reporting_currency=EUR"], as_of="2025-02-28")
     assert (settings.landing, settings.warehouse) == (tmp_path / "in", tmp_path / "wh")
     assert settings.as_of == date(2025, 2, 28)
     assert dict(settings.given_vars) == {
-        "adapters": ["ravenstack", "other"],
+        "adapters": ["ravenstack"],
         "reporting_currency": "EUR",
         "min_responses": 9,
     }
     assert settings.versions == 3
+
+
+def test_a_comma_parts_assignments_only_before_a_name():
+    assert split_assignments("adapters=one,two,min_responses=9, x_y=") == [
+        "adapters=one,two",
+        "min_responses=9",
+        "x_y=",
+    ]
+    assert split_assignments("") == []
 
 
 @pytest.mark.parametrize(
@@ -89,6 +99,8 @@ def test_as_of_date_is_a_var_too():
         ["--var", "gross_margin_pct=101"],
         ["--var", "discount_rate_annual=nan"],
         ["--var", "finite_discounts=maybe"],
+        ["--var", "adapters=nobody"],
+        ["--var", "ravenstack_dir=no/such/folder"],
         ["--var", "as_of_date=31.03.2025"],
         ["--as-of", "2025-02-30"],
         ["--versions", "0"],
@@ -112,7 +124,7 @@ def test_an_unknown_var_lists_all_of_them(capsys):
 
 def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    assert main(["nightly", "--warehouse", str(tmp_path / "file" / "wh")]) == 2
+    assert main(["nightly", "--landing", str(tmp_path), "--warehouse", str(tmp_path / "file" / "wh")]) == 2
     assert "can't be written" in capsys.readouterr().err
 
 

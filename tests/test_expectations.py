@@ -13,7 +13,7 @@ from expectations.rules import Rule, Suite
 from expectations.runner import run_suites
 from orchestration.contract import TABLES
 from orchestration.loading import load_landing
-from orchestration.settings import PROJECT_DIR
+from orchestration.variables import PROJECT_DIR
 
 ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
 TICKETS = "ticket_id,status,channel,is_spam,is_agent_initiated,created_at"

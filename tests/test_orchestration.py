@@ -16,6 +16,8 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+from dagster._core.definitions.reconstruct import repository_def_from_target_def
+from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
 from orchestration.building import read_manifest
 from orchestration.cli import main
@@ -25,6 +27,8 @@ from orchestration.history import CARRIED
 from orchestration.publishing import kept_versions, marts_of, read_publication
 from orchestration.settings import resolve_settings
 from orchestration.warehouse import Warehouse
+
+pytestmark = pytest.mark.slow
 
 AS_OF = "2025-03-31"
 VARS = ["--var", "reporting_timezone=Asia/Tokyo", "min_responses=4"]
@@ -131,11 +135,9 @@ def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, m
     warehouse = first_night[0] / "warehouse"
     monkeypatch.setenv("CSW_WAREHOUSE", str(warehouse))
     monkeypatch.setenv("CSW_VARS", "reporting_timezone=Asia/Tokyo,min_responses=4")
-    from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
-
     [target] = loadable_targets_from_python_module("orchestration.definitions", None)
-    definitions = target.target_definitions if hasattr(target, "target_definitions") else target.target_object()
-    graph = definitions.resolve_asset_graph()
+    repository = repository_def_from_target_def(target.target_definition)
+    graph = repository.asset_graph
     [folder] = (warehouse / "build" / "target").iterdir()
     manifest = read_manifest(folder)
     nodes = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")]
@@ -156,9 +158,8 @@ def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, m
     assert all(graph.get(key).blocking for key in gates)
     assert len(checks - gates) > 0.9 * len(tests)
 
-    job = definitions.resolve_job_def("nightly")
-    assert job.executor_def.name == "in_process"
-    [schedule] = definitions.schedules
+    assert repository.get_job("nightly").executor_def.name == "in_process"
+    [schedule] = repository.schedule_defs
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Asia/Tokyo")
     assert schedule.job.name == "nightly"
     assert graph.get(PUBLICATION).freshness_policy_or_from_metadata is not None
@@ -216,7 +217,10 @@ def test_an_expectation_blocks_and_says_what_to_do(folder, capsys):
             dg.AssetCheckKey(dg.AssetKey(["raw", "crm_accounts"]), "expectations"), limit=1
         )
         assert gate.status.value == "FAILED"
-    assert nightly(folder, *VARS, "--accept", "raw_crm.deletions_are_few") == 0
+    assert nightly(folder, *VARS, "--accept", "raw_crm.deletions_are_few") == 1
+    assert "marts_tables.history_is_kept" in capsys.readouterr().out
+    assert digest(file) == before
+    assert nightly(folder, *VARS, "--accept", "raw_crm.deletions_are_few", "marts_tables.history_is_kept") == 0
     assert digest(file) != before
 
 
@@ -230,7 +234,8 @@ def test_a_model_that_cannot_be_built_blocks(folder, capsys):
     assert nightly(folder, *VARS) == 1
     printed = capsys.readouterr().out
     assert "BLOCKED" in printed
-    assert "XTS" in printed
+    assert "rows fail" in printed
+    assert "account_id=a2" in printed
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 
@@ -269,7 +274,6 @@ def test_an_internal_failure_ends_with_three_and_a_log(folder, capsys, monkeypat
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 
-@pytest.mark.slow
 def test_killed_in_every_stage_nothing_changes_and_the_next_run_finishes(folder, capsys):
     chance = random.Random(5)
     warehouse = Warehouse(folder / "warehouse")

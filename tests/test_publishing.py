@@ -27,7 +27,7 @@ from orchestration.publishing import (
     rollback,
 )
 from orchestration.querying import connect_hardened
-from orchestration.settings import UsageError
+from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse
 
 MARTS = [
