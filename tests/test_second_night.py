@@ -71,7 +71,7 @@ def first_delivery(landing: Path) -> None:
 
 
 def second_delivery(landing: Path) -> None:
-    """a4 stays, its term prolonged by a year; a1 paid 150 since February 1st, told today; a fifth NPS answer of February."""
+    """a4 stays, its term prolonged; a1 paid 150 since February 1st, told today; a fifth NPS answer of February."""
     land(
         landing,
         SECOND,
