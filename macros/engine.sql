@@ -27,40 +27,28 @@
 {% macro default__is_weekday(day) -%} isodow({{ day }}) <= 5 {%- endmacro %}
 {% macro spark__is_weekday(day) -%} weekday({{ day }}) <= 4 {%- endmacro %}
 
-{#- The three most frequent values of comma-separated lists, with their counts, most frequent first: `a (4), b (2)`. -#}
-{% macro top_themes(lists) -%} {{ return(adapter.dispatch('top_themes')(lists)) }} {%- endmacro %}
-{% macro default__top_themes(lists) -%}
-    {%- set all_values = 'flatten(array_agg(string_split(' ~ lists ~ ", ', ')) filter (where " ~ lists ~ ' is not null))' -%}
+{#- The three most frequent values with their counts, most frequent first, equal ones by name: `a (4), b (2)`. -#}
+{% macro top_values(value) -%} {{ return(adapter.dispatch('top_values')(value)) }} {%- endmacro %}
+{% macro default__top_values(value) -%}
     nullif(array_to_string(
         list_transform(
             list_slice(list_sort(list_transform(
-                list_filter(list_distinct({{ all_values }}), lambda value: value <> 'unclassified'),
-                lambda value: {'rarity': -len(list_filter({{ all_values }}, lambda other: other = value)), 'value': value}
+                map_entries(histogram({{ value }})), lambda entry: {'rarity': -cast(entry.value as bigint), 'value': entry.key}
             )), 1, 3),
             lambda entry: entry.value || ' (' || -entry.rarity || ')'
         ), ', '
     ), '')
 {%- endmacro %}
-{% macro spark__top_themes(lists) -%}
-    {%- set all_values = 'flatten(collect_list(split(' ~ lists ~ ", ', ')))" -%}
+{% macro spark__top_values(value) -%}
     nullif(array_join(
         transform(
             slice(array_sort(transform(
-                filter(array_distinct({{ all_values }}), value -> value <> 'unclassified'),
-                value -> named_struct('rarity', -size(filter({{ all_values }}, other -> other = value)), 'value', value)
+                array_distinct(collect_list({{ value }})),
+                entry -> named_struct('rarity', -size(filter(collect_list({{ value }}), other -> other = entry)), 'value', entry)
             )), 1, 3),
             entry -> concat(entry.value, ' (', -entry.rarity, ')')
         ), ', '
     ), '')
-{%- endmacro %}
-
-{#- Hours from one instant to another, with their fraction. -#}
-{% macro hours_between(first, last) -%} {{ return(adapter.dispatch('hours_between')(first, last)) }} {%- endmacro %}
-{% macro default__hours_between(first, last) -%}
-    cast(extract(epoch from ({{ last }} - {{ first }})) as double) / 3600
-{%- endmacro %}
-{% macro spark__hours_between(first, last) -%}
-    (cast({{ last }} as double) - cast({{ first }} as double)) / 3600
 {%- endmacro %}
 
 {#- One row for each value of a comma-separated list; stands in a select list. -#}

@@ -1,4 +1,5 @@
--- Grain: period x NPS response x role, with NPS's own cuts, the answer's ARR weight (decision log, D24) and its follow-up.
+-- Grain: period x NPS response x role, with NPS's own cuts, the answer's ARR weight (decision log, D24) and its follow-up; and
+-- once more, as role 'spoke', for every theme of a counted answer's comment.
 with facts as (
     select * from {{ ref('int_survey_period_facts') }}
     where survey_type = 'nps'
@@ -17,11 +18,16 @@ comments as (
     where response_id is not null
 ),
 
+comment_themes as (
+    select * from {{ ref('int_feedback_item_themes') }}
+    where theme <> 'unclassified'
+),
+
 followups as (
     select * from {{ ref('int_survey_followups') }}
 ),
 
-final as (
+weighed as (
     select
         facts.period_type,
         facts.period_start,
@@ -38,7 +44,6 @@ final as (
         -- an account's ARR counts once, however many of its contacts answered
         cast(coalesce(balances.closing_arr, 0) as double)
         / count(*) over (partition by facts.period_type, facts.period_start, facts.role, facts.account_id) as arr_weight,
-        comments.themes,
         followups.is_followed_up_in_time,
         contexts.product,
         contexts.onboarding_rating_band,
@@ -51,8 +56,36 @@ final as (
             facts.period_type = balances.period_type
             and facts.period_start = balances.period_start
             and facts.account_id = balances.account_id
-    left join comments on facts.response_id = comments.response_id
     left join followups on facts.response_id = followups.response_id
+),
+
+final as (
+    select weighed.*, cast(null as {{ dbt.type_string() }}) as theme from weighed
+    union all
+    select
+        weighed.period_type,
+        weighed.period_start,
+        'spoke' as role,
+        weighed.cut_date,
+        weighed.response_id,
+        weighed.account_id,
+        weighed.contact_key,
+        weighed.survey,
+        weighed.channel,
+        weighed.nps_category,
+        weighed.is_valid,
+        weighed.vote,
+        cast(null as double) as arr_weight,
+        weighed.is_followed_up_in_time,
+        weighed.product,
+        weighed.onboarding_rating_band,
+        weighed.trained,
+        weighed.resolution_time_band,
+        comment_themes.theme
+    from weighed
+    inner join comments on weighed.response_id = comments.response_id
+    inner join comment_themes on comments.feedback_id = comment_themes.feedback_id
+    where weighed.role = 'answered'
 )
 
 select * from final

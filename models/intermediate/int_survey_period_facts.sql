@@ -1,10 +1,21 @@
 -- Grain: period x survey response x role: 'answered' = counted in the period, 'asked' = invited in it (decision log, D20, D21).
+-- Only for surveys that a KPI rests on, in the periods that it has.
 with answers as (
     select * from {{ ref('int_survey_answers') }}
 ),
 
-periods as (
+all_periods as (
     select * from {{ ref('int_periods') }}
+),
+
+{%- set measured = {'nps': ['month', 'quarter', 'ttm'], 'csat': ['month', 'quarter'], 'ces': ['month', 'quarter'], 'onboarding': ['quarter']} %}
+
+periods as (
+    {%- for survey_type, period_types in measured.items() %}
+    select '{{ survey_type }}' as measured_type, all_periods.* from all_periods
+    where period_type in ('{{ period_types | join("', '") }}')
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 placed as (
@@ -18,7 +29,10 @@ placed as (
         ) as period_rank
     from answers
     inner join periods
-        on answers.responded_on >= periods.period_start and answers.responded_on <= periods.closing_date
+        on
+            answers.survey_type = periods.measured_type
+            and answers.responded_on >= periods.period_start
+            and answers.responded_on <= periods.closing_date
     where answers.is_eligible
 ),
 
@@ -37,8 +51,11 @@ answered as (
 asked as (
     select periods.period_type, periods.period_start, 'asked' as role, answers.sent_on as cut_date, {{ shared | join(', ') }}
     from answers
-    inner join periods on answers.sent_on >= periods.period_start and answers.sent_on <= periods.closing_date
-    where answers.survey_type is not null
+    inner join periods
+        on
+            answers.survey_type = periods.measured_type
+            and answers.sent_on >= periods.period_start
+            and answers.sent_on <= periods.closing_date
 ),
 
 final as (

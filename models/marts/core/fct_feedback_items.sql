@@ -15,20 +15,52 @@ accounts as (
     select * from {{ ref('dim_accounts') }}
 ),
 
--- what answers this very piece comes before what answers its theme for everyone; the latest of each
+-- the latest action on a theme for everybody, and for each account
+theme_actions as (
+    select
+        lower(theme) as theme,
+        account_id,
+        action_id,
+        opened_at,
+        opened_on,
+        row_number() over (partition by lower(theme), account_id order by opened_at desc, action_id desc) as recency
+    from actions
+    where theme is not null
+),
+
+mentions as (
+    select items.feedback_id, items.account_id, items.collected_on, item_themes.theme
+    from items
+    inner join item_themes on items.feedback_id = item_themes.feedback_id
+),
+
+-- what answers this very piece comes before what answers its theme; the latest of each
 answering as (
     select items.feedback_id, actions.action_id, actions.opened_at, 1 as nearness
     from items
-    inner join actions on actions.trigger_ref in (items.feedback_id, items.response_id)
+    inner join actions on items.feedback_id = actions.trigger_ref
     union all
-    select items.feedback_id, actions.action_id, actions.opened_at, 2 as nearness
+    select items.feedback_id, actions.action_id, actions.opened_at, 1 as nearness
     from items
-    inner join item_themes on items.feedback_id = item_themes.feedback_id
-    inner join actions
+    inner join actions on items.response_id = actions.trigger_ref
+    union all
+    select mentions.feedback_id, theme_actions.action_id, theme_actions.opened_at, 2 as nearness
+    from mentions
+    inner join theme_actions
         on
-            item_themes.theme = lower(actions.theme)
-            and items.collected_on <= actions.opened_on
-            and (actions.account_id is null or actions.account_id = items.account_id)
+            mentions.theme = theme_actions.theme
+            and mentions.account_id = theme_actions.account_id
+            and mentions.collected_on <= theme_actions.opened_on
+            and theme_actions.recency = 1
+    union all
+    select mentions.feedback_id, theme_actions.action_id, theme_actions.opened_at, 2 as nearness
+    from mentions
+    inner join theme_actions
+        on
+            mentions.theme = theme_actions.theme
+            and theme_actions.account_id is null
+            and mentions.collected_on <= theme_actions.opened_on
+            and theme_actions.recency = 1
 ),
 
 ranked as (

@@ -17,8 +17,8 @@ with cells as (
             'follow_up_judged': "count(case when role = 'answered' and is_followed_up_in_time is not null then 1 end)",
         },
         statistics={
-            'detractor_themes': top_themes("case when role = 'answered' and nps_category = 'detractor' then themes end"),
-            'promoter_themes': top_themes("case when role = 'answered' and nps_category = 'promoter' then themes end"),
+            'detractor_themes': top_values("case when role = 'spoke' and nps_category = 'detractor' then theme end"),
+            'promoter_themes': top_values("case when role = 'spoke' and nps_category = 'promoter' then theme end"),
         },
         numerator='promoter_answers - detractor_answers',
         denominator='answers',
