@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 LANDING ?= landing
 WAREHOUSE ?= warehouse
 RAVENSTACK ?= ../shared/data/ravenstack
+LINTED ?= models/marts/core
 
-.PHONY: help run test test-long ravenstack lint lock clean
+.PHONY: help run test test-long ravenstack lint lint-all lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -34,10 +35,13 @@ ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ra
 	$(BIN)/csw nightly --landing $(WAREHOUSE)-ravenstack/landing --warehouse $(WAREHOUSE)-ravenstack --as-of 2024-12-31 \
 		--var adapters=ravenstack ravenstack_dir=$(abspath $(RAVENSTACK))
 
-lint: $(STAMP)  ## ruff and sqlfluff
+lint: $(STAMP)  ## ruff, and sqlfluff on the published tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	mkdir -p target && CSW_BUILD_FILE=target/lint.duckdb $(BIN)/sqlfluff lint models
+	mkdir -p target && CSW_BUILD_FILE=target/lint.duckdb $(BIN)/sqlfluff lint $(LINTED)
+
+lint-all: LINTED = models
+lint-all: lint  ## the same on every model: some minutes
 
 lock: $(STAMP)  ## resolve the requirements anew (hashes, no hosts)
 	$(BIN)/uv lock --quiet && $(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --no-header > requirements/locked.txt; rm -f uv.lock
