@@ -51,6 +51,15 @@
     ), '')
 {%- endmacro %}
 
+{#- Hours from one instant to another, with their fraction. -#}
+{% macro hours_between(first, last) -%} {{ return(adapter.dispatch('hours_between')(first, last)) }} {%- endmacro %}
+{% macro default__hours_between(first, last) -%}
+    cast(extract(epoch from ({{ last }} - {{ first }})) as double) / 3600
+{%- endmacro %}
+{% macro spark__hours_between(first, last) -%}
+    (cast({{ last }} as double) - cast({{ first }} as double)) / 3600
+{%- endmacro %}
+
 {#- One row for each value of a comma-separated list; stands in a select list. -#}
 {% macro each_of(list) -%} {{ return(adapter.dispatch('each_of')(list)) }} {%- endmacro %}
 {% macro default__each_of(list) -%} unnest(string_split({{ list }}, ',')) {%- endmacro %}
