@@ -55,13 +55,13 @@ def fit(churned: NDArray[np.float64], surviving: NDArray[np.float64]) -> BetaGeo
         gradient = np.array([(by_alpha - by_beta) * alpha * beta / (alpha + beta), by_alpha * alpha + by_beta * beta])
         return (n_customers * betaln(alpha, beta) - likelihood) / n_customers, -gradient / n_customers
 
-    # beyond e^9 the mixture is a point: a plain geometric
+    # beyond e^14 the mixture is a point: a plain geometric
     best = minimize(
         negative_log_likelihood,
         x0=np.zeros(2),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(-20.0, 20.0), (-9.0, 9.0)],
+        bounds=[(-20.0, 20.0), (-9.0, 14.0)],
         options={"ftol": 1e-14, "gtol": 1e-9},
     )
     alpha, beta = parameters(best.x)

@@ -29,28 +29,33 @@ starts as (
     where owners.valid_to_on is null or owners.valid_to_on > owners.valid_from_on
 ),
 
-ranges as (
+days as (
+    select distinct account_id, {{ beginning() }} as changed_on from account_ids
+    union
+    select account_id, valid_from_on from starts
+    union
+    select account_id, valid_to_on from starts where valid_to_on < {{ far_future() }}
+),
+
+-- of overlapping ranges the one that started last holds; when it ends, an older one that still runs holds again
+held as (
     select
-        account_id,
-        user_id,
-        valid_from_on as valid_from,
-        least(
-            valid_to_on,
-            coalesce(lead(valid_from_on) over (partition by account_id order by valid_from_on), {{ far_future() }})
-        ) as valid_to
-    from starts
-    where start_rank = 1
+        days.account_id,
+        days.changed_on,
+        starts.user_id,
+        row_number() over (partition by days.account_id, days.changed_on order by starts.valid_from_on desc nulls last) as start_recency
+    from days
+    left join starts
+        on
+            days.account_id = starts.account_id
+            and days.changed_on >= starts.valid_from_on
+            and days.changed_on < starts.valid_to_on
+            and starts.start_rank = 1
 ),
 
 edges as (
-    select account_id, valid_from as changed_on, user_id from ranges
-    union all
-    select ends.account_id, ends.valid_to as changed_on, cast(null as {{ dbt.type_string() }}) as user_id
-    from ranges as ends
-    left join ranges as followers on ends.account_id = followers.account_id and ends.valid_to = followers.valid_from
-    where followers.account_id is null and ends.valid_to < {{ far_future() }}
-    union all
-    select distinct account_id, {{ beginning() }} as changed_on, cast(null as {{ dbt.type_string() }}) as user_id from account_ids
+    select * from held
+    where start_recency = 1
 ),
 
 final as (
