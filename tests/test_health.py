@@ -86,9 +86,9 @@ def test_points_lost_explain_the_score(sample):
 
 @pytest.fixture
 def small(tmp_path):
-    """A sample of 40 accounts whose landed files a test may change."""
+    """A sample of 60 accounts whose landed files a test may change."""
     landing = tmp_path / "landing"
-    made = run_csw("sample", "--accounts", 40, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
+    made = run_csw("sample", "--accounts", 60, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
     assert made.returncode == 0, made.stderr
     return tmp_path
 
