@@ -101,7 +101,7 @@ def scores(warehouse) -> list[tuple]:
         ).fetchall()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_happens_later_leaves_past_scores_unchanged_and_published_days_stand(small):
     """A back-fill on 31 August, and one on 31 October that knows two months more, score August and before alike."""
     landing = small / "landing"
