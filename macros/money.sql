@@ -1,8 +1,8 @@
 {#- Money: carried with ten decimals, published with two (decision log, D5). -#}
 
 {% macro exact(amount) -%} cast({{ amount }} as decimal(28, 10)) {%- endmacro %}
-{#- Six decimals first: dust in the tenth must not tip a half cent. -#}
-{% macro money(amount) -%} cast(round(round({{ amount }}, 6), 2) as decimal(18, 2)) {%- endmacro %}
+{#- Eight decimals first: dust in the tenth must not tip a half cent. -#}
+{% macro money(amount) -%} cast(round(round({{ amount }}, 8), 2) as decimal(18, 2)) {%- endmacro %}
 
 {#- The one place where a currency becomes another; rate from int_exchange_rates. -#}
 {% macro convert(amount, rate) -%}
