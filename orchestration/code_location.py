@@ -16,7 +16,8 @@ from orchestration.settings import Settings
 from orchestration.warehouse import Warehouse
 
 INSTANCE = """\
-# Written by every run: runs are kept in this folder, and nothing is sent anywhere.
+# Written by every run: runs are kept in this folder, and nothing is sent anywhere. What a run prints is in runs/, so
+# Dagster needs no processes of its own to catch it.
 telemetry:
   enabled: false
 run_retries:
@@ -27,6 +28,9 @@ event_log_storage:
   class: OpenEventLog
   config:
     base_dir: {history}
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 """
 
 
