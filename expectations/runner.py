@@ -1,6 +1,6 @@
 """Runs suites with Great Expectations on the profile tables of the build file, read-only.
 
-The import costs seconds of CPU, so it happens here, once a run, and only when a suite is run.
+The import costs seconds of CPU, so it happens inside functions, once a run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from expectations.rules import Finding, Rule, Suite, SuiteResult
 ROWS_SHOWN = 10
 
 
+def load_great_expectations() -> None:
+    """Import it now, silent."""
+    import great_expectations  # noqa: F401
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
+
 def run_suites(build_file: Path, suites: Sequence[Suite]) -> list[SuiteResult]:
     """Validate each suite. A rule that raises has not been checked and is a finding of severity error."""
     if not suites:
         return []
+    load_great_expectations()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_sql(

@@ -9,8 +9,8 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
 from orchestration import stages
-from orchestration.building import NodeResult
 from orchestration.contract import TABLES
+from orchestration.data_tests import NodeResult
 from orchestration.history import CARRIED
 from orchestration.night import Night, Stopped
 from orchestration.publishing import marts_of

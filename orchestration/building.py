@@ -1,8 +1,8 @@
 """dbt in this process: one parse a code version, one build a night.
 
-The manifest is kept in the warehouse's own target folder, never in the checkout, under a key made of the project's
-files and of every var but the as-of date. So a night parses nothing, and read-only checkouts and parallel warehouses
-work.
+The manifest and the compiled data tests are kept in the warehouse's own target folder, never in the checkout, under a
+key made of the project's files and of every var but the as-of date. So a night parses nothing, and read-only checkouts
+and parallel warehouses work.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from orchestration.data_tests import TESTS_FILE, NodeResult, run_tests, write_tests
 from orchestration.settings import Settings
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
@@ -30,7 +30,7 @@ CODE_SUFFIXES = frozenset({".sql", ".yml", ".py", ".md", ".csv"})
 # What the run alone knows, and what stands for it while parsing. It must not be found in what was parsed: a config or a
 # property that held it would go stale overnight.
 PARSED_DAY = "1907-03-11"
-RUN_VARS = {"as_of_date": PARSED_DAY, "published_at": f"{PARSED_DAY} 01:02:03"}
+RUN_VARS = {"published_at": f"{PARSED_DAY} 01:02:03", "as_of_date": PARSED_DAY}
 QUIET = ("--quiet", "--no-print", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 MODELS_PER_PROGRESS_LINE = 25
 MANIFESTS_KEPT = 3
@@ -39,30 +39,6 @@ COLUMNS_SHOWN = 8
 
 class BuildError(Exception):
     """dbt could not parse the project or run at all: not the fault of the data."""
-
-
-@dataclass(frozen=True)
-class NodeResult:
-    """What became of one dbt node. `failures` counts offending rows of a data test; `seconds` is wall time."""
-
-    unique_id: str
-    resource_type: str
-    name: str
-    status: str
-    seconds: float
-    failures: int
-    message: str
-    description: str
-    compiled_code: str
-    attached_node: str | None
-
-    @property
-    def is_test(self) -> bool:
-        return self.resource_type == "test"
-
-    @property
-    def is_broken(self) -> bool:
-        return self.status in ("error", "fail", "runtime error")
 
 
 def hash_files(folders: Iterable[str], root: Path = PROJECT_DIR) -> str:
@@ -101,16 +77,17 @@ def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Pat
 
     facts = json.dumps([hash_files(DBT_FOLDERS), dict(given_vars), dbt_version, str(PROJECT_DIR)], sort_keys=True)
     folder = warehouse.target / hashlib.sha256(facts.encode()).hexdigest()[:16]
-    if (folder / "manifest.msgpack").exists():
+    if (folder / TESTS_FILE).exists():  # the last one written
         folder.touch()
         return folder
     warehouse.target.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
     shutil.rmtree(aside, ignore_errors=True)
     _parse(warehouse, aside, {**given_vars, **RUN_VARS})
-    if folder.exists():  # another process was faster
+    if (folder / TESTS_FILE).exists():  # another process was faster
         shutil.rmtree(aside)
         return folder
+    shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
     for old in sorted(warehouse.target.iterdir(), key=lambda path: path.stat().st_mtime)[:-MANIFESTS_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -121,13 +98,19 @@ def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> 
     from dbt.cli.main import dbtRunner
     from dbt.parser.manifest import extended_mashumaro_encoder
 
-    arguments = ["parse", *QUIET, "--no-partial-parse", "--target-path", str(folder)]
+    common = [*QUIET, *_project_arguments(), "--target-path", str(folder), "--vars", json.dumps(dict(variables))]
     with dbt_environment(warehouse.build_file):
-        outcome = dbtRunner().invoke([*arguments, *_project_arguments(), "--vars", json.dumps(dict(variables))])
-    if not outcome.success:
-        raise BuildError(f"dbt can't parse the project: {outcome.exception}")
-    _refuse_baked(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    (folder / "manifest.msgpack").write_bytes(outcome.result.to_msgpack(extended_mashumaro_encoder))
+        outcome = dbtRunner().invoke(["parse", "--no-partial-parse", *common])
+        if not outcome.success:
+            raise BuildError(f"dbt can't parse the project: {outcome.exception}")
+        manifest = outcome.result
+        _refuse_baked(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+        (folder / "manifest.msgpack").write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
+        arguments = ["compile", "--select", "resource_type:test", "--no-write-json", "--no-populate-cache"]
+        compiled = dbtRunner(manifest=manifest).invoke([*arguments, *common])
+        if not compiled.success:
+            raise BuildError(f"dbt can't compile the data tests: {compiled.exception}")
+    write_tests(folder, (result.node for result in compiled.result.results))
     for leftover in ("partial_parse.msgpack", "semantic_manifest.json", "perf_info.json"):
         (folder / leftover).unlink(missing_ok=True)
 
@@ -156,7 +139,7 @@ def build(
     full_refresh: bool,
     progress: Callable[[str], None],
 ) -> list[NodeResult]:
-    """Run seeds, models, snapshots and data tests (unit tests are pytest's) and say what became of each node.
+    """Run seeds, models and data tests (unit tests are pytest's) and say what became of each node.
 
     Raises:
         BuildError: dbt itself failed; a node that fails is a result, not an exception.
@@ -168,27 +151,31 @@ def build(
     packed = (manifest_folder / "manifest.msgpack").read_bytes()
     manifest = Manifest.from_msgpack(packed, decoder=extended_mashumuro_decoder)
     manifest.build_flat_graph()
-    total = sum(node.resource_type in ("model", "seed", "snapshot") for node in manifest.nodes.values())
+    total = sum(node.resource_type in ("model", "seed") for node in manifest.nodes.values())
     finished: list[str] = []
 
     def on_event(event: Any) -> None:
-        if event.info.name != "NodeFinished" or event.data.node_info.resource_type == "test":
+        if event.info.name != "NodeFinished":
             return
         finished.append(event.data.node_info.unique_id)
         if len(finished) % MODELS_PER_PROGRESS_LINE == 0:
             progress(f"  {len(finished)} of {total} models built")
 
     arguments = ["build", *QUIET, "--no-write-json", "--target-path", str(manifest_folder)]
-    arguments += ["--exclude-resource-types", "unit_test", "--vars", json.dumps(dict(variables))]
+    arguments += ["--resource-types", "seed", "model", "--vars", json.dumps(dict(variables))]
     if full_refresh:
         arguments.append("--full-refresh")
     # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
     # connections share this one database: opening the file hundreds of times took half of the build.
-    with dbt_environment(warehouse.build_file), duckdb.connect(str(warehouse.build_file)):
+    with dbt_environment(warehouse.build_file), duckdb.connect(str(warehouse.build_file)) as con:
         outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_project_arguments()])
-    if outcome.result is None:
-        raise BuildError(f"dbt could not run: {outcome.exception}")
-    return [_node_result(result) for result in outcome.result.results]
+        if outcome.result is None:
+            raise BuildError(f"dbt could not run: {outcome.exception}")
+        built = [_node_result(result) for result in outcome.result.results]
+        progress("  testing")
+        tonight = {placeholder: str(variables[name]) for name, placeholder in RUN_VARS.items()}
+        not_built = {node.unique_id for node in built if node.status != "success"}
+        return built + run_tests(con, manifest_folder, tonight, not_built)
 
 
 def _node_result(result: Any) -> NodeResult:

@@ -24,8 +24,9 @@ from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse, exclusive, open_database
 
 if TYPE_CHECKING:
+    from expectations.judge import Judge
     from expectations.rules import Finding, SuiteResult
-    from orchestration.building import NodeResult
+    from orchestration.data_tests import NodeResult
     from orchestration.loading import LoadReport
     from orchestration.publishing import Publication
 
@@ -77,6 +78,7 @@ class Night:
     publication: Publication | None = None
     stopped: Stopped | None = None
     crash: str | None = None
+    judge: Judge = field(init=False)
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -198,6 +200,7 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
     Raises:
         UsageError: another run holds the warehouse, or its folder can't be written.
     """
+    from expectations.judge import Judge
     from orchestration.publishing import clean_leftovers, next_instant
 
     warehouse = Warehouse(settings.warehouse)
@@ -209,7 +212,8 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
         for name in clean_leftovers(warehouse):
             night.say(f"removed {name}, left by a run that was killed")
         try:
-            yield night
+            with Judge(night.log_file) as night.judge:
+                yield night
         finally:
             warehouse.write_last_run(night.outcome())
             warehouse.prune_logs()

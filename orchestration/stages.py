@@ -78,12 +78,11 @@ def check_arrivals(night: Night) -> None:
     """Great Expectations on what arrived. Errors are noted, not raised: the caller reports every check first."""
     from expectations.profiles import profile_arrivals
     from expectations.raw import RAW_SUITES
-    from expectations.runner import run_suites
 
     with night.stage("checking what arrived"):
         with night.connect() as con:
             profile_arrivals(con, night.run_id, night.started_at.date())
-        night.suites += run_suites(night.warehouse.build_file, RAW_SUITES)
+        night.suites += night.judge.run(night.warehouse.build_file, RAW_SUITES)
         _block(night)
 
 
@@ -107,12 +106,11 @@ def check_marts(night: Night) -> None:
     """Great Expectations on what is about to leave."""
     from expectations.marts import MART_SUITES
     from expectations.profiles import profile_marts
-    from expectations.runner import run_suites
 
     with night.stage("checking the marts"):
         with night.connect() as con:
             profile_marts(con, night.settings.as_of, night.warehouse.marts_file)
-        night.suites += run_suites(night.warehouse.build_file, MART_SUITES)
+        night.suites += night.judge.run(night.warehouse.build_file, MART_SUITES)
         _block(night)
 
 
