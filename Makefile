@@ -8,7 +8,7 @@ WAREHOUSE ?= warehouse
 RAVENSTACK ?= ../shared/data/ravenstack
 LINTED ?= models/marts/core
 
-.PHONY: help run test test-long ravenstack lint lint-all lock clean
+.PHONY: help run test test-long ravenstack lint lint-all lock clean system-packages superset
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -24,11 +24,14 @@ $(STAMP): requirements/bootstrap.txt requirements/locked.txt pyproject.toml
 run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company when the landing folder is empty)
 	$(BIN)/csw nightly --sample-if-empty --landing $(LANDING) --warehouse $(WAREHOUSE)
 
-test: $(STAMP) lint  ## everything that CI runs
+test: $(STAMP) system-packages lint  ## everything that CI runs
 	$(BIN)/pytest
 
-test-long: $(STAMP)  ## the long form: every fault, forty histories
+test-long: $(STAMP) system-packages  ## the long form: every fault, forty histories
 	CSW_HISTORIES=40 $(BIN)/pytest -m "long or not long"
+
+system-packages:  ## the Debian packages that the tests need (as root)
+	.ci/system-packages
 
 ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ravenstack RAVENSTACK=<its folder>
 	mkdir -p $(WAREHOUSE)-ravenstack/landing

@@ -1,6 +1,6 @@
 """Assets from landing to publication: 28 raw tables, dbt's models with their tests, the published file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from orchestration.data_tests import NodeResult
 from orchestration.history import CARRIED
 from orchestration.night import Night, Stopped
 from orchestration.publishing import marts_of
+from orchestration.settings import Settings
 
 PUBLICATION = dg.AssetKey(["publication", "marts"])
 LATEST_HOUR = "0 6 * * *"
@@ -156,3 +157,31 @@ def publication(manifest: Mapping[str, Any], timezone: str) -> dg.AssetsDefiniti
         )
 
     return publish
+
+
+def copies(settings: Settings) -> list[dg.AssetsDefinition]:
+    """What the night makes of the published file when it's told to: Parquet files, a copy in PostgreSQL."""
+    wanted = []
+    if settings.parquet:
+        wanted.append(_copy("parquet", "Parquet copies of the published tables.", stages.copy_to_parquet))
+    if settings.serve:
+        wanted.append(_copy("postgresql", f"The marts in {settings.serve.label}.", stages.serve))
+    return wanted
+
+
+def _copy(kind: str, description: str, stage: Callable[[Night], None]) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=dg.AssetKey(["publication", kind]),
+        deps=[PUBLICATION],
+        group_name="publication",
+        kinds={kind},
+        description=description,
+        required_resource_keys={"night"},
+    )
+    def copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        night: Night = context.resources.night
+        with guarded(night):
+            stage(night)
+        return dg.MaterializeResult(metadata={"version": night.publication.version, "copy": night.served[kind]})
+
+    return copy

@@ -25,7 +25,7 @@ from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
 DBT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
-CODE_FOLDERS = (*DBT_FOLDERS, "orchestration", "expectations")
+CODE_FOLDERS = (*DBT_FOLDERS, "orchestration", "expectations", "serving")
 CODE_SUFFIXES = frozenset({".sql", ".yml", ".py", ".md", ".csv"})
 # What the run alone knows, and what stands for it while parsing. It must not be found in what was parsed: a config or a
 # property that held it would go stale overnight.

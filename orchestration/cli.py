@@ -1,6 +1,7 @@
 """The command line of the warehouse.
 
-Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 internal failure.
+Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 internal failure, 4 published, but a copy
+(Parquet, PostgreSQL) could not be made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestration.night import FAILED, REFUSED
 from orchestration.settings import Settings, now_utc, resolve_settings
@@ -48,11 +50,23 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--warehouse", metavar="DIR", help="warehouse folder (CSW_WAREHOUSE, ./warehouse)")
-    _add_nightly(commands, everywhere)
+    copies = _copies_parser()
+    _add_nightly(commands, everywhere, copies)
     _add_sample(commands)
     command = commands.add_parser("status", parents=[everywhere], help="what is published, and how the last run ended")
     command.set_defaults(run=_status)
-    command = commands.add_parser("rollback", parents=[everywhere], help="publish the version before this one again")
+    command = commands.add_parser(
+        "serve", parents=[everywhere, copies], help="make the copies (Parquet, PostgreSQL) of the published file again"
+    )
+    command.add_argument(
+        "--replace-changed",
+        action="store_true",
+        help="make views anew whose columns went or changed type, when nothing depends on them",
+    )
+    command.set_defaults(run=_serve)
+    command = commands.add_parser(
+        "rollback", parents=[everywhere, copies], help="publish the version before this one again, copies too"
+    )
     command.add_argument("--to", metavar="VERSION", help="a version that csw status lists, older or newer")
     command.set_defaults(run=_rollback)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
@@ -62,10 +76,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_nightly(commands: argparse._SubParsersAction, everywhere: argparse.ArgumentParser) -> None:
+def _copies_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--parquet", action="store_true", help="Parquet copies beside the published file (CSW_PARQUET)")
+    parser.add_argument(
+        "--serve",
+        metavar="URL",
+        help="PostgreSQL database to serve to; with a password, rather use CSW_SERVE, which no process list shows",
+    )
+    parser.add_argument("--bi-role", metavar="NAME", help="role that sees no free text or small cells (CSW_BI_ROLE)")
+    parser.add_argument("--analyst-role", metavar="NAME", help="role that sees every mart (CSW_ANALYST_ROLE)")
+    return parser
+
+
+def _add_nightly(
+    commands: argparse._SubParsersAction, everywhere: argparse.ArgumentParser, copies: argparse.ArgumentParser
+) -> None:
     command = commands.add_parser(
         "nightly",
-        parents=[everywhere],
+        parents=[everywhere, copies],
         help="load, check, build, check and publish",
         epilog=describe_vars(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,7 +145,12 @@ def _settings(options: argparse.Namespace) -> Settings:
         accept=options.accept,
         sample_if_empty=options.sample_if_empty,
         timings=options.timings,
+        **_copies(options),
     )
+
+
+def _copies(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("parquet", "serve", "bi_role", "analyst_role")}
 
 
 def _warehouse(options: argparse.Namespace) -> Warehouse:
@@ -149,23 +183,50 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rollback(options: argparse.Namespace) -> int:
-    from orchestration.publishing import rollback
+def _serve(options: argparse.Namespace) -> int:
+    settings = resolve_settings(warehouse=options.warehouse, **_copies(options))
+    if not settings.parquet and settings.serve is None:
+        raise UsageError("nothing to serve to: say --parquet, --serve URL or both (or CSW_PARQUET, CSW_SERVE)")
+    warehouse = _published_warehouse(options)
+    with exclusive(warehouse):
+        _make_copies(warehouse, settings, replace_changed=options.replace_changed)
+    return 0
 
+
+def _make_copies(warehouse: Warehouse, settings: Settings, *, replace_changed: bool = False) -> None:
+    from serving.parquet import publish_parquet
+
+    if settings.parquet or warehouse.parquet.exists():
+        print(f"parquet    {publish_parquet(warehouse)} (current)")
+    if settings.serve:
+        from serving.postgres import serve_file
+
+        served = serve_file(settings.serve, warehouse.marts_file, replace_changed=replace_changed, say=print)
+        print(f"postgresql {served.text()}")
+
+
+def _published_warehouse(options: argparse.Namespace) -> Warehouse:
     warehouse = _warehouse(options)
     if not warehouse.marts_file.exists():
         raise UsageError(f"nothing is published in {warehouse.root}")
+    return warehouse
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    from orchestration.publishing import rollback
+
+    settings = resolve_settings(warehouse=options.warehouse, **_copies(options))
+    warehouse = _published_warehouse(options)
     with exclusive(warehouse):
         publication = rollback(warehouse, options.to)
-    print(f"published again: version {publication.version}, as of {publication.as_of_date}")
+        print(f"published again: version {publication.version}, as of {publication.as_of_date}")
+        _make_copies(warehouse, settings)
     return 0
 
 
 def _query(options: argparse.Namespace) -> int:
     from orchestration.querying import print_query
 
-    warehouse = _warehouse(options)
-    if not warehouse.marts_file.exists():
-        raise UsageError(f"nothing is published in {warehouse.root}")
+    warehouse = _published_warehouse(options)
     print_query(warehouse.marts_file, options.sql, as_csv=options.csv)
     return 0

@@ -30,8 +30,14 @@ if TYPE_CHECKING:
     from orchestration.loading import LoadReport
     from orchestration.publishing import Publication
 
-PUBLISHED, BLOCKED, REFUSED, FAILED = 0, 1, 2, 3
-ENDINGS = {PUBLISHED: "published", BLOCKED: "blocked", REFUSED: "refused", FAILED: "failed"}
+PUBLISHED, BLOCKED, REFUSED, FAILED, UNFINISHED = 0, 1, 2, 3, 4
+ENDINGS = {
+    PUBLISHED: "published",
+    BLOCKED: "blocked",
+    REFUSED: "refused",
+    FAILED: "failed",
+    UNFINISHED: "published, but not everywhere",
+}
 
 
 class Stopped(Exception):
@@ -76,6 +82,8 @@ class Night:
     nodes: list[NodeResult] = field(default_factory=list)
     suites: list[SuiteResult] = field(default_factory=list)
     publication: Publication | None = None
+    served: dict[str, str] = field(default_factory=dict)
+    unserved: list[Problem] = field(default_factory=list)
     stopped: Stopped | None = None
     crash: str | None = None
     judge: Judge = field(init=False)
@@ -89,7 +97,9 @@ class Night:
     def exit_code(self) -> int:
         if self.stopped is not None:
             return self.stopped.exit_code
-        return FAILED if self.crash or self.publication is None else PUBLISHED
+        if self.crash or self.publication is None:
+            return FAILED
+        return UNFINISHED if self.unserved else PUBLISHED
 
     def say(self, text: str) -> None:
         """A line of progress, with the seconds since the start."""
@@ -116,6 +126,26 @@ class Night:
             raise
         else:
             self.crash = None  # a retry went well
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
+
+    @contextmanager
+    def after_publication(self, name: str, remedy: str) -> Iterator[None]:
+        """Time a stage that follows the publication. What fails is noted with this remedy; what is published stands.
+
+        The error goes on to the caller, so that Dagster shows the step as failed.
+        """
+        self.say(name)
+        began = time.perf_counter()
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, UsageError):
+                with self.log_file.open("a", encoding="utf-8") as log:
+                    log.write(traceback.format_exc())
+            what = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+            self.unserved.append(Problem(name, what, (), remedy))
+            raise
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
 
@@ -168,6 +198,7 @@ class Night:
             "vars": dict(self.settings.given_vars),
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
             "problems": [problem.text() for problem in self.stopped.problems] if self.stopped else [],
+            "unserved": [problem.text() for problem in self.unserved],
             "warnings": [problem.text() for problem in self.warnings()],
             "crash": self.crash,
             "log": self.log_file,

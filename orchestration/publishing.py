@@ -45,35 +45,47 @@ class Publication:
 
 @dataclass(frozen=True)
 class Mart:
-    """A table to publish: its name, what orders its rows, and what its docs say (columns by name)."""
+    """A table to publish: its name, its key (what orders its rows, too), what its docs say (columns by name), and which
+    columns hold text as somebody wrote it."""
 
     name: str
     grain: Sequence[str]
     description: str
     columns: Mapping[str, str]
+    free_text: frozenset[str] = frozenset()
+
+
+FREE_TEXT = "free_text"
 
 
 def marts_of(manifest: Mapping[str, Any]) -> list[Mart]:
-    """The tables in schema `marts` by dbt's manifest; a table's grain is the primary key of its contract."""
-    marts = []
-    for node in manifest["nodes"].values():
-        if node["resource_type"] != "model" or node["schema"] != "marts":
-            continue
-        keys = [rule["columns"] for rule in node.get("constraints", []) if rule["type"] == "primary_key"]
-        keys += [
-            [name]
-            for name, column in node["columns"].items()
-            if any(rule["type"] == "primary_key" for rule in column.get("constraints", []))
-        ]
-        marts.append(
-            Mart(
-                name=node["alias"],
-                grain=keys[0] if keys else (),
-                description=node["description"],
-                columns={name: column["description"] for name, column in node["columns"].items()},
-            )
+    """The tables in schema `marts` by dbt's manifest; a table's key is what its grain test holds unique, never NULL."""
+    keys = _keys(manifest)
+    marts = [
+        Mart(
+            name=node["alias"],
+            grain=keys.get(unique_id, ()),
+            description=node["description"],
+            columns={name: column["description"] for name, column in node["columns"].items()},
+            free_text=frozenset(
+                name for name, column in node["columns"].items() if FREE_TEXT in column["config"]["tags"]
+            ),
         )
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+    ]
     return sorted(marts, key=lambda mart: mart.name)
+
+
+def _keys(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    keys = {}
+    for node in manifest["nodes"].values():
+        test = node.get("test_metadata") or {}
+        if test.get("name") == "unique_grain":
+            keys[node["attached_node"]] = list(test["kwargs"]["columns"])
+        elif test.get("name") == "unique":
+            keys.setdefault(node["attached_node"], [test["kwargs"]["column_name"]])
+    return keys
 
 
 def read_publication(file: Path) -> Publication | None:
@@ -109,11 +121,12 @@ def clean_leftovers(warehouse: Warehouse) -> list[str]:
     leftovers = [
         *warehouse.versions.glob(f"*{PART}*"),
         *warehouse.root.glob(f".marts*{PART}*"),
+        *warehouse.parquet.glob(f"*{PART}"),
         *warehouse.target.glob("*.new"),
         *warehouse.build.glob("*.tmp"),
     ]
     for path in leftovers:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
@@ -129,9 +142,9 @@ def publish(warehouse: Warehouse, marts: Sequence[Mart], publication: Publicatio
     """
     part = warehouse.versions / f"{publication.version}{PART}"
     _write(part, warehouse.build_file, marts, publication)
-    part.chmod(0o644)
-    _sync(part)
-    _sync(warehouse.versions)
+    part.chmod(0o444)
+    sync(part)
+    sync(warehouse.versions)
     _swap(warehouse, part)
     _list_current(warehouse)
     _prune(warehouse, keep)
@@ -164,20 +177,21 @@ def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Pub
     for stale in (part, part.with_name(part.name + ".wal")):
         stale.unlink(missing_ok=True)
     with open_database(":memory:", spill=build_file.parent) as con:
-        con.execute(f"attach {_literal(str(build_file))} as {_name(build_file.stem)} (read_only)")
-        con.execute(f"attach {_literal(str(part))} as aside")
+        con.execute(f"attach {quote_literal(str(build_file))} as {quote_name(build_file.stem)} (read_only)")
+        con.execute(f"attach {quote_literal(str(part))} as aside")
         for mart in marts:
-            source = f"{_name(build_file.stem)}.marts.{_name(mart.name)}"
-            order = ", ".join(map(_name, mart.grain)) or "all"
-            con.execute(f"create table aside.main.{_name(mart.name)} as select * from {source} order by {order}")
+            source = f"{quote_name(build_file.stem)}.marts.{quote_name(mart.name)}"
+            order = ", ".join(map(quote_name, mart.grain)) or "all"
+            con.execute(f"create table aside.main.{quote_name(mart.name)} as select * from {source} order by {order}")
             _comment(con, mart)
             built, written = (
                 con.execute(f"select count(*) from {table}").fetchone()[0]
-                for table in (source, f"aside.main.{_name(mart.name)}")
+                for table in (source, f"aside.main.{quote_name(mart.name)}")
             )
             if built != written:
                 raise duckdb.IOException(f"{mart.name}: {built} rows built, {written} rows written")
         _write_meta(con, publication)
+        _write_columns(con, marts)
         con.execute("detach aside")
     if part.with_name(part.name + ".wal").exists():
         raise duckdb.IOException(f"{part.name} was not closed: a .wal lies beside it")
@@ -186,13 +200,13 @@ def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Pub
 
 
 def _comment(con: duckdb.DuckDBPyConnection, mart: Mart) -> None:
-    table = f"aside.main.{_name(mart.name)}"
+    table = f"aside.main.{quote_name(mart.name)}"
     if mart.description:
-        con.execute(f"comment on table {table} is {_literal(mart.description)}")
+        con.execute(f"comment on table {table} is {quote_literal(mart.description)}")
     present = {row[0] for row in con.execute(f"describe {table}").fetchall()}
     for column, description in mart.columns.items():
         if description and column in present:
-            con.execute(f"comment on column {table}.{_name(column)} is {_literal(description)}")
+            con.execute(f"comment on column {table}.{quote_name(column)} is {quote_literal(description)}")
 
 
 def _write_meta(con: duckdb.DuckDBPyConnection, publication: Publication) -> None:
@@ -209,12 +223,44 @@ def _write_meta(con: duckdb.DuckDBPyConnection, publication: Publication) -> Non
     con.execute("comment on table aside.main.meta_publication is 'What this file stands for. One row.'")
 
 
+def _write_columns(con: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> None:
+    """What a copy of the tables elsewhere must know and the tables can't say: keys, and where free text is."""
+    con.execute(
+        """create table aside.main.meta_columns (
+            table_name varchar, column_name varchar, position integer, data_type varchar, key_position integer,
+            is_free_text boolean, description varchar)"""
+    )
+    con.execute(
+        "create temp table known (table_name varchar, column_name varchar, key_position integer, is_text boolean)"
+    )
+    known = [
+        [mart.name, name, mart.grain.index(name) + 1 if name in mart.grain else None, name in mart.free_text]
+        for mart in marts
+        for name in {*mart.grain, *mart.free_text}
+    ]
+    if known:
+        con.executemany("insert into known values (?, ?, ?, ?)", known)
+    con.execute(
+        """insert into aside.main.meta_columns
+        select columns.table_name, columns.column_name, columns.column_index, columns.data_type, known.key_position,
+            coalesce(known.is_text, false), columns.comment
+        from duckdb_columns() as columns
+        left join known using (table_name, column_name)
+        where columns.database_name = 'aside'
+        order by columns.table_name, columns.column_index"""
+    )
+    con.execute(
+        "comment on table aside.main.meta_columns is 'The columns of this file in order: type, place in the key of the "
+        "table, whether people wrote what it holds, meaning.'"
+    )
+
+
 def _swap(warehouse: Warehouse, part: Path) -> None:
     # A .wal that somebody's writing connection left would be replayed into the new file and break it.
     warehouse.marts_file.with_name("marts.duckdb.wal").unlink(missing_ok=True)
     part.replace(warehouse.marts_file)
     part.unlink(missing_ok=True)  # rename(2) does nothing between two names of one file
-    _sync(warehouse.root)
+    sync(warehouse.root)
 
 
 def _list_current(warehouse: Warehouse) -> None:
@@ -224,7 +270,7 @@ def _list_current(warehouse: Warehouse) -> None:
     listed = warehouse.versions / f"{current.version}.duckdb"
     if not listed.exists():
         _link(warehouse.marts_file, listed)
-        _sync(warehouse.versions)
+        sync(warehouse.versions)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -234,7 +280,7 @@ def _link(source: Path, target: Path) -> None:
     except OSError:  # a file system without hard links: a copy, made aside so that it's never half there
         aside = target.with_name(target.name + PART)
         shutil.copy2(source, aside)
-        _sync(aside)
+        sync(aside)
         aside.replace(target)
 
 
@@ -245,7 +291,8 @@ def _prune(warehouse: Warehouse, keep: int) -> None:
             (warehouse.versions / f"{version}.duckdb").unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Let a file, or the names in a folder, reach the disk before going on."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -253,9 +300,11 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _name(identifier: str) -> str:
+def quote_name(identifier: str) -> str:
+    """An identifier as SQL writes it."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def _literal(text: str) -> str:
+def quote_literal(text: str) -> str:
+    """Text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

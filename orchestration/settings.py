@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from orchestration.variables import UsageError, parse_var, var_defaults
+from serving.address import Server, server_of
 
 VERSIONS_KEPT = 7
 
@@ -41,7 +42,7 @@ class Settings:
     """Everything a run is told.
 
     `given_vars` holds only what was given (typed), without as_of_date; `accept` the expectations (`suite.rule`) that
-    warn tonight instead of blocking.
+    warn tonight instead of blocking; `serve` the PostgreSQL database that gets a copy, `parquet` whether files do.
     """
 
     landing: Path
@@ -52,6 +53,8 @@ class Settings:
     accept: frozenset[str] = frozenset()
     sample_if_empty: bool = False
     timings: bool = False
+    parquet: bool = False
+    serve: Server | None = None
 
     def var(self, name: str) -> Any:
         """The value in force of one var."""
@@ -78,12 +81,18 @@ def resolve_settings(
     accept: Iterable[str] = (),
     sample_if_empty: bool = False,
     timings: bool = False,
+    parquet: bool = False,
+    serve: str | None = None,
+    bi_role: str | None = None,
+    analyst_role: str | None = None,
 ) -> Settings:
     """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_VARS, CSW_VERSIONS,
-    CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS), then defaults. An option given twice keeps its last value.
+    CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE), then defaults.
+    An option given twice keeps its last value.
 
     Raises:
-        UsageError: an unknown var, a value that doesn't fit, or an as-of date given twice with different days.
+        UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, or an as-of
+            date given twice with different days.
     """
     env = os.environ
     given: dict[str, Any] = {}
@@ -108,6 +117,10 @@ def resolve_settings(
         accept=frozenset([*accept, *filter(None, env.get("CSW_ACCEPT", "").split(","))]),
         sample_if_empty=sample_if_empty or _is_on(env.get("CSW_SAMPLE_IF_EMPTY")),
         timings=timings or _is_on(env.get("CSW_TIMINGS")),
+        parquet=parquet or _is_on(env.get("CSW_PARQUET")),
+        serve=server_of(address, bi_role or env.get("CSW_BI_ROLE"), analyst_role or env.get("CSW_ANALYST_ROLE"))
+        if (address := serve or env.get("CSW_SERVE"))
+        else None,
     )
 
 

@@ -123,6 +123,7 @@ def publish(night: Night) -> None:
     """Write the marts aside, audit, swap, and let what arrived tonight become history."""
     from expectations.profiles import accept_arrivals
     from orchestration import building, publishing
+    from serving.parquet import withdraw_parquet
 
     with night.stage("publishing"):
         previous = publishing.read_publication(night.warehouse.marts_file)
@@ -144,6 +145,28 @@ def publish(night: Night) -> None:
         night.publication = publication
         with night.connect() as con:
             accept_arrivals(con, night.run_id)
+        if not night.settings.parquet:
+            withdraw_parquet(night.warehouse)
+
+
+SERVE_AGAIN = "mend it, then: csw serve (nothing is built again)"
+
+
+def copy_to_parquet(night: Night) -> None:
+    """Parquet copies beside the published file."""
+    from serving.parquet import publish_parquet
+
+    with night.after_publication("copying to parquet", SERVE_AGAIN):
+        night.served["parquet"] = f"{publish_parquet(night.warehouse)} (current)"
+
+
+def serve(night: Night) -> None:
+    """The copy in PostgreSQL."""
+    from serving.postgres import serve_file
+
+    with night.after_publication("serving postgresql", SERVE_AGAIN):
+        served = serve_file(night.settings.serve, night.warehouse.marts_file, say=night.say)
+        night.served["postgresql"] = served.text()
 
 
 def passed_checks(night: Night) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.night import BLOCKED, ENDINGS, FAILED, PUBLISHED, Night
+from orchestration.night import BLOCKED, ENDINGS, FAILED, PUBLISHED, UNFINISHED, Night
 from orchestration.warehouse import Warehouse, is_running
 
 PROBLEMS_SHOWN = 20
@@ -43,7 +43,9 @@ def summary_of(night: Night) -> str:
     lines += _built_and_checked(night)
     lines.append("  seconds    " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in night.stages.items()))
     lines += _problems(night)
-    if night.exit_code == PUBLISHED:
+    if night.exit_code in (PUBLISHED, UNFINISHED):
+        lines += [f"  {name:10} {what}" for name, what in night.served.items()]
+        lines += [f"  unfinished {problem.text()}" for problem in night.unserved]
         lines += [f"  published  {night.warehouse.marts_file} (version {night.publication.version})", ""]
         lines += scoreboard(night.warehouse)
     return "\n".join(lines)
@@ -72,7 +74,7 @@ def _problems(night: Night) -> list[str]:
         lines += [f"  and {more} more, all of them in {night.warehouse.last_run_file}"] if more > 0 else []
     if night.exit_code == FAILED:
         lines += [f"  failed     {night.crash}", f"  the trace is in {night.log_file}"]
-    if night.exit_code != PUBLISHED:
+    if night.exit_code not in (PUBLISHED, UNFINISHED):
         lines += [f"  nothing was published; {_published_now(night.warehouse)}"]
     if night.exit_code == BLOCKED:
         lines += ["  to go on   mend what is named above, then run csw nightly again"]
@@ -147,8 +149,9 @@ def _last_run(warehouse: Warehouse) -> list[str]:
     lines += [f"  {problem}" for problem in last["problems"]]
     if last["crash"]:
         lines += [f"  {last['crash']}", f"  the trace is in {last['log']}"]
+    lines += [f"  unfinished {problem}" for problem in last.get("unserved", [])]
     lines += [f"  warning  {warning}" for warning in last["warnings"]]
-    if last["outcome"] != "published":
+    if last["version"] is None:
         again = f"csw nightly --landing {last['landing']} --warehouse {warehouse.root} --as-of {last['as_of']}"
         variables = "".join(f" --var {name}={_plain(value)}" for name, value in last["vars"].items())
         lines.append(f"  to go on   mend what is named above, then: {again}{variables}")

@@ -2,6 +2,7 @@
 
 marts.duckdb     the published file, what analysts and BI tools open
 versions/        the last published files, for rollback
+parquet/         copies of the published tables, when they are asked for; parquet/current is the version in force
 build/           the build file and dbt's manifest; only the run opens them
 dagster/         the history of runs
 runs/            one log a run, and last.json: how the last run ended
@@ -42,6 +43,10 @@ class Warehouse:
     @property
     def versions(self) -> Path:
         return self.root / "versions"
+
+    @property
+    def parquet(self) -> Path:
+        return self.root / "parquet"
 
     @property
     def build(self) -> Path:

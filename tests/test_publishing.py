@@ -31,7 +31,13 @@ from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse
 
 MARTS = [
-    Mart("fct_numbers", ["number"], "Numbers, it's said.", {"number": "A number.", "gone": "Not built."}),
+    Mart(
+        "fct_numbers",
+        ["number"],
+        "Numbers, it's said.",
+        {"number": "A number.", "gone": "Not built."},
+        frozenset(["generation"]),
+    ),
     Mart("mart_sum", [], "", {"total": "Their sum."}),
 ]
 
@@ -100,13 +106,20 @@ def test_the_file_holds_the_marts_in_order_with_their_docs(warehouse):
         columns = con.execute(
             "select column_name, comment from duckdb_columns() where table_name = 'fct_numbers' order by 1"
         ).fetchall()
-    assert tables == [
+        described = con.execute(
+            "select * exclude (description) from meta_columns where table_name in ('fct_numbers', 'mart_sum')"
+        ).fetchall()
+    assert [(name, text) for name, text in tables if not name.startswith("meta_")] == [
         ("fct_numbers", "Numbers, it's said."),
         ("mart_sum", None),
-        ("meta_publication", "What this file stands for. One row."),
     ]
     assert columns == [("generation", None), ("number", "A number.")]
-    assert stat.S_IMODE(warehouse.marts_file.stat().st_mode) == 0o644
+    assert described == [
+        ("fct_numbers", "number", 1, "BIGINT", 1, False),
+        ("fct_numbers", "generation", 2, "INTEGER", None, True),
+        ("mart_sum", "total", 1, "HUGEINT", None, False),
+    ]
+    assert stat.S_IMODE(warehouse.marts_file.stat().st_mode) == 0o444
     assert stat.S_IMODE(warehouse.build.stat().st_mode) == 0o700
     assert sorted(path.name for path in warehouse.root.iterdir()) == [
         "build",
