@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import random
-import shutil
 from datetime import date, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -84,16 +84,7 @@ def test_points_lost_explain_the_score(sample):
     assert ", -" in text
 
 
-@pytest.fixture
-def small(tmp_path):
-    """A sample of 60 accounts whose landed files a test may change."""
-    landing = tmp_path / "landing"
-    made = run_csw("sample", "--accounts", 60, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
-    assert made.returncode == 0, made.stderr
-    return tmp_path
-
-
-def scores(warehouse) -> list[tuple]:
+def scores(warehouse: Path) -> list[tuple]:
     with duckdb.connect(str(warehouse / "marts.duckdb"), read_only=True) as con:
         return con.execute(
             "select account_id, score_date, score, colour, drivers_text from fct_health_scores "
@@ -101,40 +92,43 @@ def scores(warehouse) -> list[tuple]:
         ).fetchall()
 
 
-@pytest.mark.long
-def test_what_happens_later_leaves_past_scores_unchanged_and_published_days_stand(small):
-    """A back-fill on 31 August, and one on 31 October that knows two months more, score August and before alike."""
-    landing = small / "landing"
-    assert (
-        run_csw("nightly", "--landing", landing, "--warehouse", small / "early", "--as-of", "2026-08-31").returncode
-        == 0
-    )
-    assert (
-        run_csw("nightly", "--landing", landing, "--warehouse", small / "late", "--as-of", SAMPLE_END).returncode == 0
-    )
-    early = scores(small / "early")
-    assert len(early) > 100
-    assert scores(small / "late") == early
+def publish(landing: Path, warehouse: Path, as_of: str) -> None:
+    night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", as_of)
+    assert night.returncode == 0, night.stdout + night.stderr
 
-    # a survey answer that arrives late, dated in July, changes the facts but no score that was published
+
+def test_what_happens_later_leaves_past_scores_unchanged(sample, tmp_path):
+    """A back-fill on 31 August, and the sample's on 31 October that knows two months more, score August and before
+    alike."""
+    publish(sample.landing, tmp_path / "early", "2026-08-31")
+    early = scores(tmp_path / "early")
+    assert len(early) > 1000
+    assert scores(sample.warehouse) == early
+
+
+@pytest.mark.long
+def test_published_days_stand_when_facts_arrive_late(tmp_path):
+    """A survey answer that arrives late, dated in July, changes the facts but no score that was published."""
+    landing, warehouse = tmp_path / "landing", tmp_path / "warehouse"
+    made = run_csw("sample", "--accounts", 60, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
+    assert made.returncode == 0, made.stderr
+    publish(landing, warehouse, "2026-08-31")
+    published = scores(warehouse)
+    assert len(published) > 100
+
     responses = landing / "survey_responses.csv"
     with responses.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     answered = [row for row in rows if row["responded_at"] and row["account_id"] and row["score"]]
-    late = [
-        row | {"response_id": f"late-{n}", "responded_at": "2026-07-15 10:00:00", "score": "0"}
-        for n, row in enumerate(answered)
-    ]
-    with (landing / "late.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(late)
     folder = landing / "survey_responses"
     folder.mkdir()
-    shutil.move(landing / "late.csv", folder / "late.csv")
-    shutil.move(responses, folder / "first.csv")
-    assert (
-        run_csw("nightly", "--landing", landing, "--warehouse", small / "early", "--as-of", "2026-09-01").returncode
-        == 0
-    )
-    assert scores(small / "early") == early
+    responses.rename(folder / "first.csv")
+    with (folder / "late.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(
+            row | {"response_id": f"late-{n}", "responded_at": "2026-07-15 10:00:00", "score": "0"}
+            for n, row in enumerate(answered)
+        )
+    publish(landing, warehouse, "2026-09-01")
+    assert scores(warehouse) == published
