@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--to", metavar="VERSION", help="a version that csw status lists, older or newer")
     command.set_defaults(run=_rollback)
+    command = commands.add_parser("quarantine", parents=[everywhere], help="rows that were refused, and why")
+    command.add_argument("--table", metavar="RAW_TABLE", help="of this raw table only")
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="write them as CSV, to be mended and given to csw replay"
+    )
+    command.set_defaults(run=_quarantine)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -118,6 +124,14 @@ def _add_nightly(
         default=[],
         help="expectations that only warn tonight (CSW_ACCEPT with commas between)",
     )
+    command.add_argument(
+        "--alert-webhook", metavar="URL", help="post the digest of the night there (CSW_ALERT_WEBHOOK)"
+    )
+    command.add_argument(
+        "--alert-smtp",
+        metavar="URL",
+        help="mail it: smtp://[user:password@]host:port?from=a@b&to=c@d, smtps:// or &starttls=1 (CSW_ALERT_SMTP)",
+    )
     command.add_argument("--sample-if-empty", action="store_true", help="make a sample company when nothing has landed")
     command.add_argument("--timings", action="store_true", help="print the seconds by stage and by model")
     command.set_defaults(run=_nightly)
@@ -146,6 +160,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         sample_if_empty=options.sample_if_empty,
         timings=options.timings,
         **_copies(options),
+        alert_webhook=options.alert_webhook,
+        alert_smtp=options.alert_smtp,
     )
 
 
@@ -221,6 +237,17 @@ def _rollback(options: argparse.Namespace) -> int:
         publication = rollback(warehouse, options.to)
         print(f"published again: version {publication.version}, as of {publication.as_of_date}")
         _make_copies(warehouse, settings)
+    return 0
+
+
+def _quarantine(options: argparse.Namespace) -> int:
+    from orchestration.quarantine import export_rows, list_rows
+
+    warehouse = _warehouse(options)
+    if options.out is None:
+        print("\n".join(list_rows(warehouse, options.table)))
+    else:
+        print(f"{export_rows(warehouse, options.table, options.out):,} rows written to {options.out}")
     return 0
 
 

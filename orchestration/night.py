@@ -12,7 +12,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from orchestration.warehouse import Warehouse, exclusive, open_database
 if TYPE_CHECKING:
     from expectations.judge import Judge
     from expectations.rules import Finding, SuiteResult
+    from orchestration.alerting import Told
     from orchestration.data_tests import NodeResult
     from orchestration.loading import LoadReport
     from orchestration.publishing import Publication
@@ -51,12 +52,16 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One reason why a run was blocked or refused, or one warning: where, what, which rows, what to do."""
+    """One reason why a run was blocked or refused, or one warning: where, what, which rows, what to do.
+
+    `rule` names the check (or the file) the same way every night, so that a problem is known again.
+    """
 
     table: str
     what: str
     rows: tuple[str, ...]
     remedy: str
+    rule: str = ""
 
     def text(self) -> str:
         rows = "".join(f"\n      {row}" for row in self.rows)
@@ -87,6 +92,7 @@ class Night:
     stopped: Stopped | None = None
     crash: str | None = None
     judge: Judge = field(init=False)
+    told: Told | None = None
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -100,6 +106,11 @@ class Night:
         if self.crash or self.publication is None:
             return FAILED
         return UNFINISHED if self.unserved else PUBLISHED
+
+    @property
+    def ending(self) -> str:
+        """The exit code in a word."""
+        return ENDINGS[self.exit_code]
 
     def say(self, text: str) -> None:
         """A line of progress, with the seconds since the start."""
@@ -180,7 +191,7 @@ class Night:
                 if severity == "error":
                     remedy += f" If it is meant, let this night pass with: csw nightly --accept {name}"
                 what = f"{name} ({found.expectation}), {found.unexpected} unexpected"
-                yield severity, Problem(found.table, what, tuple(found.rows), remedy)
+                yield severity, Problem(found.table, what, tuple(found.rows), remedy, name)
         for node in self.nodes:
             if node.is_broken or node.status == "warn":
                 yield "error" if node.is_broken else "warning", _node_problem(self, node)
@@ -191,7 +202,7 @@ class Night:
             "run_id": self.run_id,
             "started_at": self.started_at,
             "finished_at": now_utc(),
-            "outcome": ENDINGS[self.exit_code],
+            "outcome": self.ending,
             "exit_code": self.exit_code,
             "as_of": self.settings.as_of,
             "landing": self.settings.landing,
@@ -203,6 +214,7 @@ class Night:
             "crash": self.crash,
             "log": self.log_file,
             "version": self.publication.version if self.publication else None,
+            "alert": asdict(self.told) if self.told else None,
         }
 
 
@@ -216,7 +228,7 @@ def _node_problem(night: Night, node: NodeResult) -> Problem:
     else:
         what = f"{node.resource_type} {node.name} failed: {node.message}"
         remedy = "see the model; the message above is the database's"
-    return Problem(table, what, tuple(failing_rows(night.warehouse.build_file, node)), remedy)
+    return Problem(table, what, tuple(failing_rows(night.warehouse.build_file, node)), remedy, node.name)
 
 
 def _echo(line: str) -> None:
@@ -232,6 +244,7 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
         UsageError: another run holds the warehouse, or its folder can't be written.
     """
     from expectations.judge import Judge
+    from orchestration.alerting import tell
     from orchestration.publishing import clean_leftovers, next_instant
 
     warehouse = Warehouse(settings.warehouse)
@@ -246,5 +259,6 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
             with Judge(night.log_file) as night.judge:
                 yield night
         finally:
+            night.told = tell(night)
             warehouse.write_last_run(night.outcome())
             warehouse.prune_logs()

@@ -26,13 +26,12 @@ def run_night(settings: Settings) -> Night:
         UsageError: no landing folder, another run holds the warehouse, or its folder can't be written.
     """
     require_landing(settings)
-    with one_night(settings) as night:
-        # A stage that failed has noted how, with its trace in the log; the night's exit code and summary say it.
-        with suppress(Exception):
-            _execute(night)
-        night.echo(summary_of(night))
-        if settings.timings:
-            night.echo(timings_of(night))
+    # A stage that failed has noted how, with its trace in the log; the night's exit code and summary say it.
+    with one_night(settings) as night, suppress(Exception):
+        _execute(night)
+    night.echo(summary_of(night))
+    if settings.timings:
+        night.echo(timings_of(night))
     return night
 
 

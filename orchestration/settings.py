@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from orchestration.variables import UsageError, parse_var, var_defaults
@@ -55,6 +56,8 @@ class Settings:
     timings: bool = False
     parquet: bool = False
     serve: Server | None = None
+    alert_webhook: str | None = None
+    alert_smtp: str | None = None
 
     def var(self, name: str) -> Any:
         """The value in force of one var."""
@@ -85,14 +88,16 @@ def resolve_settings(
     serve: str | None = None,
     bi_role: str | None = None,
     analyst_role: str | None = None,
+    alert_webhook: str | None = None,
+    alert_smtp: str | None = None,
 ) -> Settings:
     """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_VARS, CSW_VERSIONS,
-    CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE), then defaults.
-    An option given twice keeps its last value.
+    CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
+    CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP), then defaults. An option given twice keeps its last value.
 
     Raises:
-        UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, or an as-of
-            date given twice with different days.
+        UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, a web server
+            or a mail server, or an as-of date given twice with different days.
     """
     env = os.environ
     given: dict[str, Any] = {}
@@ -108,6 +113,8 @@ def resolve_settings(
     kept_text = versions if versions is not None else env.get("CSW_VERSIONS") or VERSIONS_KEPT
     if not re.fullmatch(r"[1-9]\d*", str(kept_text)):
         raise UsageError(f"--versions must be a whole number from 1, not {kept_text!r}")
+    webhook, smtp = alert_webhook or env.get("CSW_ALERT_WEBHOOK"), alert_smtp or env.get("CSW_ALERT_SMTP")
+    _check_addresses(webhook, smtp)
     return Settings(
         landing=Path(landing or env.get("CSW_LANDING") or "landing").absolute(),
         warehouse=Path(warehouse or env.get("CSW_WAREHOUSE") or "warehouse").absolute(),
@@ -121,6 +128,8 @@ def resolve_settings(
         serve=server_of(address, bi_role or env.get("CSW_BI_ROLE"), analyst_role or env.get("CSW_ANALYST_ROLE"))
         if (address := serve or env.get("CSW_SERVE"))
         else None,
+        alert_webhook=webhook or None,
+        alert_smtp=smtp or None,
     )
 
 
@@ -129,6 +138,19 @@ def _as_day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"the as-of date must be written YYYY-MM-DD, not {text!r}") from error
+
+
+def _check_addresses(webhook: str | None, smtp: str | None) -> None:
+    if webhook and (urlsplit(webhook).scheme not in ("http", "https") or not urlsplit(webhook).hostname):
+        raise UsageError("--alert-webhook must be an address such as https://host/path")
+    if smtp:
+        parts = urlsplit(smtp)
+        if (
+            parts.scheme not in ("smtp", "smtps")
+            or not parts.hostname
+            or not {"from", "to"} <= {*parse_qs(parts.query)}
+        ):
+            raise UsageError("--alert-smtp must read smtp://[user:password@]host[:port]?from=a@b&to=c@d[,e@f]")
 
 
 def _is_on(text: str | None) -> bool:

@@ -67,7 +67,10 @@ def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
         # A table without a file that was delivered would be published as if the file had never existed.
         raise Stopped(
             REFUSED,
-            [Problem(f"raw.{file.table}", f"{file.path}: {file.reason}", (), file.remedy) for file in refused],
+            [
+                Problem(f"raw.{file.table}", f"{file.path}: {file.reason}", (), file.remedy, rule=file.path)
+                for file in refused
+            ],
         )
     landed = con.execute("select count(*) from ops.load_log where loaded_rows > 0").fetchone()[0]
     if not landed and not night.settings.var("adapters"):

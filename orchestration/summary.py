@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import duckdb
 
-from orchestration.night import BLOCKED, ENDINGS, FAILED, PUBLISHED, UNFINISHED, Night
+from orchestration.night import BLOCKED, FAILED, PUBLISHED, UNFINISHED, Night
 from orchestration.warehouse import Warehouse, is_running
 
 PROBLEMS_SHOWN = 20
@@ -28,7 +30,7 @@ order by kpis.kpi_name
 
 def summary_of(night: Night) -> str:
     """The lines that a run ends with: files, rows, models, checks, seconds a stage, and where to look."""
-    lines = ["", f"Night of {night.settings.as_of}: {ENDINGS[night.exit_code].upper()}"]
+    lines = ["", f"Night of {night.settings.as_of}: {night.ending.upper()}"]
     if night.load:
         load = night.load
         files = ", ".join(f"{load.total('files_' + kind)} {kind}" for kind in ("new", "known", "refused"))
@@ -43,6 +45,7 @@ def summary_of(night: Night) -> str:
     lines += _built_and_checked(night)
     lines.append("  seconds    " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in night.stages.items()))
     lines += _problems(night)
+    lines += told_lines(asdict(night.told) if night.told else None)
     if night.exit_code in (PUBLISHED, UNFINISHED):
         lines += [f"  {name:10} {what}" for name, what in night.served.items()]
         lines += [f"  unfinished {problem.text()}" for problem in night.unserved]
@@ -69,19 +72,20 @@ def _problems(night: Night) -> list[str]:
     lines = [f"  warning    {problem.text()}" for problem in night.warnings()[:PROBLEMS_SHOWN]]
     if night.stopped:
         shown = night.stopped.problems[:PROBLEMS_SHOWN]
-        lines += [f"  {ENDINGS[night.exit_code]:9}  {problem.text()}" for problem in shown]
+        lines += [f"  {night.ending:9}  {problem.text()}" for problem in shown]
         more = len(night.stopped.problems) - len(shown)
         lines += [f"  and {more} more, all of them in {night.warehouse.last_run_file}"] if more > 0 else []
     if night.exit_code == FAILED:
         lines += [f"  failed     {night.crash}", f"  the trace is in {night.log_file}"]
     if night.exit_code not in (PUBLISHED, UNFINISHED):
-        lines += [f"  nothing was published; {_published_now(night.warehouse)}"]
+        lines += [f"  nothing was published; {published_now(night.warehouse)}"]
     if night.exit_code == BLOCKED:
         lines += ["  to go on   mend what is named above, then run csw nightly again"]
     return lines
 
 
-def _published_now(warehouse: Warehouse) -> str:
+def published_now(warehouse: Warehouse) -> str:
+    """What the published file stands for."""
     from orchestration.publishing import read_publication
 
     current = read_publication(warehouse.marts_file)
@@ -135,7 +139,7 @@ def status_of(warehouse: Warehouse) -> str:
             f"  {current.checks_passed} checks passed, {current.checks_warned} warned",
             f"versions   {', '.join(kept_versions(warehouse)) or 'none kept'}",
         ]
-    return "\n".join([*lines, *_last_run(warehouse)])
+    return "\n".join([*lines, *_last_run(warehouse), *_waiting(warehouse)])
 
 
 def _last_run(warehouse: Warehouse) -> list[str]:
@@ -152,10 +156,31 @@ def _last_run(warehouse: Warehouse) -> list[str]:
     lines += [f"  unfinished {problem}" for problem in last.get("unserved", [])]
     lines += [f"  warning  {warning}" for warning in last["warnings"]]
     if last["version"] is None:
-        again = f"csw nightly --landing {last['landing']} --warehouse {warehouse.root} --as-of {last['as_of']}"
-        variables = "".join(f" --var {name}={_plain(value)}" for name, value in last["vars"].items())
-        lines.append(f"  to go on   mend what is named above, then: {again}{variables}")
-    return lines
+        lines.append(f"  to go on   mend what is named above, then: {command_to_go_on(last, warehouse)}")
+    return [*lines, *told_lines(last.get("alert"))]
+
+
+def _waiting(warehouse: Warehouse) -> list[str]:
+    from orchestration.quarantine import waiting_rows
+
+    if is_running(warehouse):  # the run has the build file
+        return []
+    return [f"quarantine {problem.text()}" for problem in waiting_rows(warehouse)]
+
+
+def command_to_go_on(last: Mapping[str, Any], warehouse: Warehouse) -> str:
+    """The command that runs the night again whose outcome (last.json) this is."""
+    again = f"csw nightly --landing {last['landing']} --warehouse {warehouse.root} --as-of {last['as_of']}"
+    return again + "".join(f" --var {name}={_plain(value)}" for name, value in last["vars"].items())
+
+
+def told_lines(told: Mapping[str, Any] | None) -> list[str]:
+    """Where the digest lies, where it was sent, and where it could not be sent."""
+    if told is None:
+        return []
+    sent = f", sent by {' and '.join(told['sent'])}" if told["sent"] else ""
+    lines = [f"  digest     {told['file']}{sent}"] if told["file"] else []
+    return lines + [f"  not sent   {failure}" for failure in told["failed"]]
 
 
 def _plain(value: Any) -> str:

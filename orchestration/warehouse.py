@@ -6,6 +6,7 @@ parquet/         copies of the published tables, when they are asked for; parque
 build/           the build file and dbt's manifest; only the run opens them
 dagster/         the history of runs
 runs/            one log a run, and last.json: how the last run ended
+alerts/          one digest a night, and state.json: what was told to whom
 .lock            held by the run that is under way
 """
 
@@ -69,6 +70,10 @@ class Warehouse:
         return self.root / "runs"
 
     @property
+    def alerts(self) -> Path:
+        return self.root / "alerts"
+
+    @property
     def last_run_file(self) -> Path:
         return self.runs / "last.json"
 
@@ -85,6 +90,7 @@ class Warehouse:
                 (self.build, 0o700),
                 (self.dagster_home, 0o700),
                 (self.runs, 0o700),
+                (self.alerts, 0o700),
             ):
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(mode)

@@ -122,6 +122,7 @@ def test_the_file_holds_the_marts_in_order_with_their_docs(warehouse):
     assert stat.S_IMODE(warehouse.marts_file.stat().st_mode) == 0o444
     assert stat.S_IMODE(warehouse.build.stat().st_mode) == 0o700
     assert sorted(path.name for path in warehouse.root.iterdir()) == [
+        "alerts",
         "build",
         "dagster",
         "marts.duckdb",

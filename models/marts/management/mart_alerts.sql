@@ -8,10 +8,6 @@ catalog as (
     select * from {{ ref('kpi_catalog') }}
 ),
 
-csms as (
-    select * from {{ ref('dim_csms') }}
-),
-
 published as (
     select * from {{ source('history', 'mart_alerts') }}
     where raised_on <= {{ as_of_date() }}
@@ -60,12 +56,12 @@ tonight as (
         case
             when conditions.subject_name is not null then conditions.subject_name
             when conditions.segment_type = 'all' then 'all customers'
-            else coalesce(csms.full_name, conditions.segment_value)
+            -- people by id: their names are published in dim_csms and the scorecards only
+            else conditions.segment_value
         end as subject
     from conditions
     inner join rules on conditions.alert_type = rules.alert_type
     left join catalog on conditions.kpi_id = catalog.kpi_id
-    left join csms on conditions.segment_type = 'csm' and conditions.segment_value = csms.csm_user_id
     left join standing
         on conditions.alert_type = standing.alert_type and conditions.subject_id = standing.subject_id
 ),
