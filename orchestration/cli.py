@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+import uuid
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestration.night import FAILED, REFUSED
+from orchestration.night import BLOCKED, FAILED, PUBLISHED, REFUSED
 from orchestration.settings import Settings, now_utc, resolve_settings
 from orchestration.variables import UsageError, describe_vars
 from orchestration.warehouse import Warehouse, exclusive
+
+REFUSED_SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FILE", help="write them as CSV, to be mended and given to csw replay"
     )
     command.set_defaults(run=_quarantine)
+    command = commands.add_parser("replay", parents=[everywhere], help="load the rows that wait in quarantine again")
+    command.add_argument("--table", metavar="RAW_TABLE", help="of this raw table only")
+    command.add_argument(
+        "--file", type=Path, metavar="FILE", help="rows that csw quarantine --out wrote, with raw_line mended"
+    )
+    command.set_defaults(run=_replay)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -249,6 +258,26 @@ def _quarantine(options: argparse.Namespace) -> int:
     else:
         print(f"{export_rows(warehouse, options.table, options.out):,} rows written to {options.out}")
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from orchestration.quarantine import check_table, read_repaired
+    from orchestration.replaying import replay
+    from orchestration.warehouse import open_database
+
+    warehouse = _warehouse(options)
+    check_table(options.table)
+    repaired = read_repaired(options.file) if options.file else None
+    if not warehouse.build_file.exists():
+        raise UsageError(f"nothing has been loaded in {warehouse.root}")
+    with exclusive(warehouse), open_database(str(warehouse.build_file), spill=warehouse.build) as con:
+        now = now_utc().replace(tzinfo=None)
+        report = replay(con, run_id=uuid.uuid4().hex, now=now, table=options.table, repaired=repaired)
+    print(f"{report.replayed:,} rows loaded, {report.dropped:,} dropped, {len(report.refused):,} still in quarantine")
+    print("\n".join(f"  {line}" for line in report.refused[:REFUSED_SHOWN]))
+    if report.replayed:
+        print("the next csw nightly publishes them")
+    return BLOCKED if report.refused else PUBLISHED
 
 
 def _query(options: argparse.Namespace) -> int:

@@ -11,8 +11,8 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,8 @@ from orchestration.reading import (
     discover,
     landed_file,
     match_header,
+    partition_of,
+    records_of_text,
 )
 
 # A batch is one INSERT: large enough that a year of daily files is a few of them, small enough to bound the memory.
@@ -63,6 +65,9 @@ CREATE TABLE IF NOT EXISTS ops.refused_files (
     table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT, line BIGINT, column_name VARCHAR,
     value VARCHAR, reason VARCHAR, remedy VARCHAR, first_run_id VARCHAR, first_refused_at TIMESTAMP,
     last_run_id VARCHAR, last_refused_at TIMESTAMP, status VARCHAR);
+CREATE TABLE IF NOT EXISTS ops.replays (
+    quarantine_id VARCHAR, table_name VARCHAR, outcome VARCHAR, load_id BIGINT, raw_line VARCHAR, run_id VARCHAR,
+    replayed_at TIMESTAMP);
 """
 _QUARANTINE_COLUMNS = pa.schema(
     [
@@ -170,6 +175,15 @@ def create_landing_schema(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"CREATE TABLE raw.{table.name} ({columns}, _load_id BIGINT)")
 
 
+def load_time(con: duckdb.DuckDBPyConnection, now: datetime) -> datetime:
+    """`now` (UTC without a zone), or just after the last load.
+
+    A clock that went back must not make what comes now older than what came before.
+    """
+    newest = con.execute("SELECT max(loaded_at) FROM ops.load_log").fetchone()[0]
+    return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+
 def load_landing(
     con: duckdb.DuckDBPyConnection,
     landing: Path,
@@ -201,6 +215,40 @@ def load_landing(
         if name in load.report.tables:
             load.report.tables[name].last_loaded_at = moment
     return load.report
+
+
+@dataclass(frozen=True)
+class LoggedFile:
+    """A loaded file as the load log remembers it; `loaded_at` is UTC without a zone."""
+
+    table: Table
+    path: str
+    content_hash: str
+    format: str
+    header: tuple[str, ...]
+    load_id: int
+    loaded_at: datetime
+
+    def as_landed(self) -> LandedFile:
+        """The file without its bytes: what names and folder say of it."""
+        path = Path(self.path)
+        partition = partition_of(self.table, path)
+        return LandedFile(self.table, path, self.path, self.format, partition, 0, 0, self.content_hash)
+
+    def records(self, line: int, raw: str) -> list[Record]:
+        """The records that a raw line of this file holds: one, unless somebody made it more or less."""
+        file = self.as_landed()
+        if self.format in ("csv", "csv.gz"):
+            return [record._replace(line=line) for record in records_of_text(raw, len(self.header))]
+        # Rows of Parquet files are kept as JSON objects, too.
+        return [JsonLines(file).record(line, raw)] if raw.strip() else []
+
+    def positions(self) -> Mapping[str, int]:
+        """Which field of its records is which column."""
+        file = self.as_landed()
+        if self.format in ("csv", "csv.gz"):
+            return match_header(file, self.header).positions
+        return {name: position for position, name in enumerate(JsonLines(file).columns)}
 
 
 class _Load:
@@ -646,6 +694,45 @@ class _Transaction:
 
     def undo(self) -> None:
         self.is_undone = True
+
+
+def converted(logged: LoggedFile, records: Sequence[Record]) -> tuple[Projection, str, pa.Table]:
+    """The conversion of records of a logged file, the relation to select it from, and the rows of `landing_rows`.
+
+    The load time of the file stands in for a missing `_loaded_at`, as it did when the file came.
+    """
+    file, positions = logged.as_landed(), logged.positions()
+    sources = {name: Source(f"delivered.c{position}", "VARCHAR") for name, position in positions.items()}
+    folders = {name: Source(f"delivered.p_{name}", "VARCHAR") for name, _ in file.partition}
+    conversion = projection(
+        logged.table, folders | sources, logged.loaded_at, also=["delivered.landing_row AS landing_row"]
+    )
+    relation = f"(SELECT {conversion.inner} FROM landing_rows AS delivered)"
+    return conversion, relation, _arrow_rows(records, positions.values(), file)
+
+
+def load_again(
+    con: duckdb.DuckDBPyConnection, logged: LoggedFile, records: Sequence[Record], *, run_id: str
+) -> tuple[int, dict[int, list[Problem]]]:
+    """Load records of a logged file, in the caller's transaction, as a load of its own.
+
+    Returns the number of that load, and what is wrong with the records that still don't fit, by their place.
+    """
+    refused = {place: [record.problem] for place, record in enumerate(records) if record.problem is not None}
+    whole = [place for place in range(len(records)) if place not in refused]
+    conversion, relation, rows = converted(logged, [records[place] for place in whole])
+    con.register("landing_rows", rows)
+    load = _Load(con, Path(), run_id, logged.loaded_at, lambda _: None)
+    load_id = load._new_load_id()
+    load._insert_good(logged.table, conversion, load_id, relation, {})
+    for row, _, problems in _bad_rows(con, conversion, relation, {}, "NULL"):
+        refused[whole[row]] = problems
+    if len(refused) < len(records):
+        raws = sorted(record.raw for place, record in enumerate(records) if place not in refused)
+        again = replace(logged.as_landed(), content_hash=_sha256("\n".join([logged.content_hash, *raws])))
+        outcome = _Outcome(logged.header, (), len(records) - len(refused))
+        load._log(again, load_id, outcome, "replayed")
+    return load_id, refused
 
 
 def _batches(planned: Sequence[_Planned]) -> Iterator[list[_Planned]]:

@@ -196,15 +196,18 @@ def landed_file(table: Table, path: Path, file_format: str, landing: Path) -> La
         path=path,
         relative=relative.as_posix(),
         format=file_format,
-        partition=_partition(table, relative),
+        partition=partition_of(table, relative),
         bytes=stat.st_size,
         modified_ns=stat.st_mtime_ns,
         content_hash=digest,
     )
 
 
-def _partition(table: Table, relative: Path) -> tuple[tuple[str, str | None], ...]:
-    """The hive-style folder keys that are columns of the table; any other key is only a way to file."""
+def partition_of(table: Table, relative: Path) -> tuple[tuple[str, str | None], ...]:
+    """The hive-style folder keys of a path below the landing folder that are columns of the table.
+
+    Any other key is only a way to file.
+    """
     pairs = [part.split("=", 1) for part in relative.parts[1:-1] if "=" in part]
     named = {name.strip().lower(): None if value == _HIVE_NULL else unquote(value) for name, value in pairs}
     return tuple((name, value) for name, value in named.items() if name in table.by_name)
@@ -357,6 +360,11 @@ def csv_records(file: LandedFile, header: Header) -> Iterator[Record]:
         yield from records
 
 
+def records_of_text(text: str, width: int) -> list[Record]:
+    """The records of a piece of CSV text that has `width` columns, without a header."""
+    return list(_csv_records(_Lines(io.StringIO(text, newline="")), width))
+
+
 def _csv_records(lines: _Lines, width: int | None) -> Iterator[Record]:
     while (line := lines.take()) is not None:
         number = lines.number
@@ -460,7 +468,7 @@ class JsonLines:
                 if not self.delivered and raw.lstrip().startswith("["):
                     raise FileRefused(Problem("the file is a JSON array", "deliver one JSON object a line"), 1)
                 self.delivered += 1
-                record = self._record(lines.number, raw)
+                record = self.record(lines.number, raw)
                 parsed += record.problem is None
                 yield record
         if not self.delivered:
@@ -470,7 +478,8 @@ class JsonLines:
             spellings = {name.strip().lower(): name for name in self.header}
             match_header(self._file, list(spellings.values()), line=None)
 
-    def _record(self, number: int, raw: str) -> Record:
+    def record(self, number: int, raw: str) -> Record:
+        """One line as a record."""
         remedy = "deliver one JSON object a line, values without nesting"
         try:
             # Numbers stay text: a float would lose digits before the column's type is known.

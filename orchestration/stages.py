@@ -29,7 +29,8 @@ def load(night: Night) -> None:
         Stopped: the folder is missing, a file is refused, or nothing has ever landed.
     """
     from orchestration.history import carry_history
-    from orchestration.loading import create_landing_schema, load_landing
+    from orchestration.loading import create_landing_schema, load_landing, load_time
+    from orchestration.replaying import close_replaced
 
     landing = night.settings.landing
     with night.stage("loading"):
@@ -43,9 +44,10 @@ def load(night: Night) -> None:
                     con,
                     landing,
                     run_id=night.run_id,
-                    loaded_at=night.started_at.replace(tzinfo=None),
+                    loaded_at=load_time(con, night.started_at.replace(tzinfo=None)),
                     progress=lambda line: night.say(f"  {line}"),
                 )
+            close_replaced(con, run_id=night.run_id, now=night.started_at.replace(tzinfo=None))
             _refuse_unread(night, con)
             carried = carry_history(con, night.warehouse.marts_file)
         night.say(f"  {sum(carried.values()):,} rows carried from the previous publication")
