@@ -215,7 +215,7 @@ class _Memory:
                 f"**{entry['table']}** {entry['what']} (since {entry['first_seen']})" for entry in ended.values()
             ],
             raised=shown,
-            go_on=command_to_go_on(night.outcome(), night.warehouse) if night.exit_code else "",
+            go_on=command_to_go_on(night.outcome(), night.warehouse) if night.publication is None else "",
             is_partial=night.publication is None,
         )
 
@@ -270,6 +270,7 @@ def troubles_of(night: Night) -> list[Trouble]:
     """The problems of a night: what stopped it, what it warned of, and the rows that wait in quarantine."""
     blocking = night.stopped.problems if night.stopped else []
     found = [(night.ending, problem) for problem in blocking]
+    found += [("unfinished", problem) for problem in night.unserved]
     found += [("warning", problem) for problem in night.warnings()]
     found += [("quarantine", problem) for problem in waiting_rows(night.warehouse)]
     if night.crash:
