@@ -1,0 +1,192 @@
+"""What a first night and the night after cost, as ratios within one run.
+
+Run: python -m benchmarks.nights [--accounts 2000] [--events 5000000] [--months 30] [--folder DIR]
+
+Makes a sample company, holds back its last day of product events, runs a first night, lands that day, runs the next
+night. All figures are CPU seconds of every thread of this process and of Great Expectations' own, so a busy machine
+changes them little; memory is the greatest resident set. The ratios are the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.nightly import run_night
+from orchestration.sample import make_sample
+from orchestration.settings import resolve_settings
+from orchestration.variables import PROJECT_DIR
+
+END = date(2026, 10, 31)
+SCAN = """
+    select max(account_id), max(user_id), max(feature_key), max(occurred_at) from read_parquet($files)
+"""
+
+
+def cpu_seconds() -> float:
+    """CPU of this process and of its ended children, user and system."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+@dataclass
+class Cost:
+    """CPU seconds of one night by part; `sql` is what DuckDB spent inside dbt, `dbt` the whole of dbt's build."""
+
+    sql: float = 0.0
+    tests: float = 0.0
+    dbt: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    total: float = 0.0
+
+
+@contextmanager
+def counted(cost: Cost) -> Iterator[None]:
+    """Count what is spent inside dbt, its SQL, the tests and each stage while a night runs in this process."""
+    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+
+    from orchestration import building
+    from orchestration.night import Night
+
+    execute, build, tests, stage = DuckDBCursorWrapper.execute, building.build, building.run_tests, Night.stage
+
+    def timed_execute(self, *arguments, **keywords):
+        began = time.process_time()
+        try:
+            return execute(self, *arguments, **keywords)
+        finally:
+            cost.sql += time.process_time() - began
+
+    def timed_build(*arguments, **keywords):
+        began = time.process_time()
+        try:
+            return build(*arguments, **keywords)
+        finally:
+            cost.dbt += time.process_time() - began
+
+    def timed_tests(*arguments, **keywords):
+        began = time.process_time()
+        try:
+            return tests(*arguments, **keywords)
+        finally:
+            cost.tests += time.process_time() - began
+
+    @contextmanager
+    def timed_stage(self, name):
+        began = time.process_time()
+        with stage(self, name):
+            yield
+        cost.stages[name] = cost.stages.get(name, 0.0) + time.process_time() - began
+
+    DuckDBCursorWrapper.execute, building.build, building.run_tests = timed_execute, timed_build, timed_tests
+    Night.stage = timed_stage
+    began = cpu_seconds()
+    try:
+        yield
+    finally:
+        cost.total = cpu_seconds() - began
+        DuckDBCursorWrapper.execute, building.build, building.run_tests = execute, build, tests
+        Night.stage = stage
+
+
+def night(folder: Path, as_of: date) -> Cost:
+    """One `csw nightly` in this process."""
+    settings = resolve_settings(landing=str(folder / "landing"), warehouse=str(folder / "wh"), as_of=str(as_of))
+    cost = Cost()
+    with counted(cost):
+        ended = run_night(settings)
+    if ended.exit_code:
+        raise SystemExit(f"the night ended with {ended.exit_code}")
+    return cost
+
+
+def questions(marts: Path) -> list[tuple[str, float]]:
+    """CPU milliseconds of each of the documented questions on the opened file: the median of five."""
+    text = (PROJECT_DIR / "docs" / "questions.sql").read_text(encoding="utf-8")
+    found = []
+    with duckdb.connect(str(marts), read_only=True) as con:
+        for statement in duckdb.extract_statements(text):
+            costs = []
+            for _ in range(5):
+                began = time.process_time()
+                con.execute(statement).fetchall()
+                costs.append(1000 * (time.process_time() - began))
+            title = re.sub(r"\s+", " ", statement.query.strip().splitlines()[0].lstrip("- "))
+            found.append((title[:60], sorted(costs)[2]))
+    return found
+
+
+def scan(files: Path) -> float:
+    """CPU seconds of one scan of four columns of the landed events: the median of three."""
+    costs = []
+    with duckdb.connect() as con:
+        for _ in range(3):
+            began = time.process_time()
+            con.execute(SCAN, {"files": str(files / "*.parquet")}).fetchall()
+            costs.append(time.process_time() - began)
+    return sorted(costs)[1]
+
+
+def report(accounts: int, events: int, months: int, folder: Path) -> None:
+    """Run both nights and print the ratios."""
+    landing = folder / "landing"
+    make_sample(landing, accounts=accounts, months=months, events=events, end=END, progress=lambda _line: None)
+    files = landing / "product_events"
+    last = max(files.iterdir())
+    parquet = sum(path.stat().st_size for path in files.iterdir())
+    held_back = folder / last.name
+    shutil.move(last, held_back)
+    one_scan = scan(files)
+    first = night(folder, END - timedelta(days=1))
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    shutil.move(held_back, last)
+    second = night(folder, END)
+
+    print(f"\n{accounts:,} accounts, {events:,} events, {parquet / 1e6:,.0f} MB of Parquet; CPU seconds")
+    print(f"{'':28}{'first':>10}{'next':>10}")
+    for name in ("total", "dbt", "sql", "tests"):
+        print(f"{name:28}{getattr(first, name):10.1f}{getattr(second, name):10.1f}")
+    for name in first.stages:
+        print(f"  {name:26}{first.stages[name]:10.1f}{second.stages.get(name, 0.0):10.1f}")
+    for label, ratio in (
+        ("full build through dbt / its SQL", first.dbt / first.sql),
+        ("SQL of the full build / one scan of four columns", first.sql / one_scan),
+        ("SQL of the next night / SQL of the full build", second.sql / first.sql),
+        ("whole first night / its SQL", first.total / first.sql),
+        ("whole next night / its SQL", second.total / second.sql),
+        ("peak memory / bytes of raw Parquet", peak / parquet),
+    ):
+        print(f"{label:52}{ratio:10.2f}")
+    for title, milliseconds in questions(folder / "wh" / "marts.duckdb"):
+        print(f"question {title:60}{milliseconds:8.1f} ms")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--accounts", type=int, default=2000)
+    parser.add_argument("--events", type=int, default=5_000_000)
+    parser.add_argument("--months", type=int, default=30)
+    parser.add_argument("--folder", type=Path, help="where to work (a new temporary folder)")
+    options = parser.parse_args()
+    os.environ.setdefault("CSW_MEMORY_LIMIT", "4GB")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        report(options.accounts, options.events, options.months, folder)
+
+
+if __name__ == "__main__":
+    main()
