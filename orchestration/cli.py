@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 int
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 import uuid
@@ -84,6 +85,14 @@ def _parser() -> argparse.ArgumentParser:
         "--file", type=Path, metavar="FILE", help="rows that csw quarantine --out wrote, with raw_line mended"
     )
     command.set_defaults(run=_replay)
+    command = commands.add_parser(
+        "activate", parents=[everywhere], help="send the accounts whose health or renewal changed to another system"
+    )
+    receiver = command.add_mutually_exclusive_group()
+    receiver.add_argument("--to-csv", type=Path, metavar="FILE", help="a new CSV file")
+    receiver.add_argument("--to-webhook", metavar="URL", help="POST as JSON (CSW_ACTIVATE_WEBHOOK; CSW_ACTIVATE_TOKEN)")
+    command.add_argument("--consumer", metavar="NAME", help="who is told, when there are several (csv or webhook)")
+    command.set_defaults(run=_activate)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -278,6 +287,23 @@ def _replay(options: argparse.Namespace) -> int:
     if report.replayed:
         print("the next csw nightly publishes them")
     return BLOCKED if report.refused else PUBLISHED
+
+
+def _activate(options: argparse.Namespace) -> int:
+    from serving.activation import activate_to_csv, activate_to_webhook
+
+    warehouse = _published_warehouse(options)
+    named = {"consumer": options.consumer} if options.consumer else {}
+    url = options.to_webhook or os.environ.get("CSW_ACTIVATE_WEBHOOK")
+    if options.to_csv:
+        sent = activate_to_csv(warehouse, options.to_csv, **named)
+    elif url:
+        sent = activate_to_webhook(warehouse, url, token=os.environ.get("CSW_ACTIVATE_TOKEN"), **named)
+    else:
+        raise UsageError("nobody to tell: say --to-csv FILE or --to-webhook URL (or CSW_ACTIVATE_WEBHOOK)")
+    first = "; what the last run left on its way went first" if sent.resumed else ""
+    print(f"{sent.rows:,} accounts sent in {sent.batches} batches, {sent.unchanged:,} unchanged{first}")
+    return 0
 
 
 def _query(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 marts.duckdb     the published file, what analysts and BI tools open
 versions/        the last published files, for rollback
+activation/      what other systems were told about accounts, and what is on its way to them
 parquet/         copies of the published tables, when they are asked for; parquet/current is the version in force
 build/           the build file and dbt's manifest; only the run opens them
 dagster/         the history of runs
@@ -44,6 +45,10 @@ class Warehouse:
     @property
     def versions(self) -> Path:
         return self.root / "versions"
+
+    @property
+    def activation(self) -> Path:
+        return self.root / "activation"
 
     @property
     def parquet(self) -> Path:

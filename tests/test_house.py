@@ -62,7 +62,9 @@ def test_a_model_is_short_states_its_grain_and_ends_plainly(path: Path):
         "the only today is as_of_date"
     )
     assert "{{ target." not in text, "a model names no engine"
-    assert path.stem.startswith(("stg_", "int_", "dim_", "fct_", "kpi_", "mart_", "first_published_", "ravenstack__"))
+    assert path.stem.startswith(
+        ("stg_", "activation", "int_", "dim_", "fct_", "kpi_", "mart_", "first_published_", "ravenstack__")
+    )
 
 
 def test_folders_are_three_deep_at_most():
