@@ -169,6 +169,11 @@ def copies(settings: Settings) -> list[dg.AssetsDefinition]:
     return wanted
 
 
+def pages() -> dg.AssetsDefinition:
+    """The dashboard, made after every publication."""
+    return _copy("dashboard", "Static pages of the published file: pictures, KPIs, accounts.", stages.draw)
+
+
 def _copy(kind: str, description: str, stage: Callable[[Night], None]) -> dg.AssetsDefinition:
     @dg.asset(
         key=dg.AssetKey(["publication", kind]),

@@ -93,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     receiver.add_argument("--to-webhook", metavar="URL", help="POST as JSON (CSW_ACTIVATE_WEBHOOK; CSW_ACTIVATE_TOKEN)")
     command.add_argument("--consumer", metavar="NAME", help="who is told, when there are several (csv or webhook)")
     command.set_defaults(run=_activate)
+    command = commands.add_parser("dashboard", parents=[everywhere], help="make the pages of the published file again")
+    command.set_defaults(run=_dashboard)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -255,7 +257,22 @@ def _rollback(options: argparse.Namespace) -> int:
         publication = rollback(warehouse, options.to)
         print(f"published again: version {publication.version}, as of {publication.as_of_date}")
         _make_copies(warehouse, settings)
+        if warehouse.dashboard.is_symlink():
+            _draw(warehouse)
     return 0
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    warehouse = _published_warehouse(options)
+    with exclusive(warehouse):
+        _draw(warehouse)
+    return 0
+
+
+def _draw(warehouse: Warehouse) -> None:
+    from dashboard.site import render_dashboard
+
+    print(f"dashboard  {render_dashboard(warehouse)}")
 
 
 def _quarantine(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.assets import copies, dbt_models, landed_tables, publication
+from orchestration.assets import copies, dbt_models, landed_tables, pages, publication
 from orchestration.building import prepare_manifest, read_manifest
 from orchestration.checks import arrival_checks, mart_checks
 from orchestration.resources import night_resource
@@ -47,7 +47,13 @@ def definitions_for(settings: Settings) -> dg.Definitions:
     timezone = settings.var("reporting_timezone")
     job = nightly_job()
     return dg.Definitions(
-        assets=[landed_tables(manifest), dbt_models(manifest), publication(manifest, timezone), *copies(settings)],
+        assets=[
+            landed_tables(manifest),
+            dbt_models(manifest),
+            publication(manifest, timezone),
+            pages(),
+            *copies(settings),
+        ],
         asset_checks=[arrival_checks(), mart_checks(manifest)],
         jobs=[job],
         schedules=[nightly_schedule(job, timezone)],

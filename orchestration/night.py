@@ -73,6 +73,8 @@ class Night:
     """The state of one run. Times are UTC; `stages` holds seconds of wall time by stage.
 
     `published_at` is settled at the start, so that what dbt writes down as the moment of publication is that moment.
+    `unserved` are copies that were asked for and could not be made, `undrawn` is what else went wrong after the
+    publication: it's told, but changes no exit code.
     """
 
     settings: Settings
@@ -89,6 +91,7 @@ class Night:
     publication: Publication | None = None
     served: dict[str, str] = field(default_factory=dict)
     unserved: list[Problem] = field(default_factory=list)
+    undrawn: list[Problem] = field(default_factory=list)
     stopped: Stopped | None = None
     crash: str | None = None
     judge: Judge = field(init=False)
@@ -141,8 +144,10 @@ class Night:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
 
     @contextmanager
-    def after_publication(self, name: str, remedy: str) -> Iterator[None]:
+    def after_publication(self, name: str, remedy: str, *, is_asked_for: bool = True) -> Iterator[None]:
         """Time a stage that follows the publication. What fails is noted with this remedy; what is published stands.
+
+        The night is unfinished when something fails that was asked for by an option.
 
         The error goes on to the caller, so that Dagster shows the step as failed.
         """
@@ -155,7 +160,7 @@ class Night:
                 with self.log_file.open("a", encoding="utf-8") as log:
                     log.write(traceback.format_exc())
             what = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-            self.unserved.append(Problem(name, what, (), remedy))
+            (self.unserved if is_asked_for else self.undrawn).append(Problem(name, what, (), remedy))
             raise
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
@@ -210,7 +215,7 @@ class Night:
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
             "problems": [problem.text() for problem in self.stopped.problems] if self.stopped else [],
             "unserved": [problem.text() for problem in self.unserved],
-            "warnings": [problem.text() for problem in self.warnings()],
+            "warnings": [problem.text() for problem in [*self.warnings(), *self.undrawn]],
             "crash": self.crash,
             "log": self.log_file,
             "version": self.publication.version if self.publication else None,

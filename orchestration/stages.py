@@ -174,6 +174,15 @@ def serve(night: Night) -> None:
         night.served["postgresql"] = served.text()
 
 
+def draw(night: Night) -> None:
+    """The pages of what was just published."""
+    from dashboard.site import render_dashboard
+
+    again = f"the pages of an earlier night stay; mend it, then: csw dashboard --warehouse {night.warehouse.root}"
+    with night.after_publication("drawing the dashboard", again, is_asked_for=False):
+        night.served["dashboard"] = str(render_dashboard(night.warehouse))
+
+
 def passed_checks(night: Night) -> int:
     """dbt's data tests and the expectations that passed."""
     tests = sum(node.is_test and node.status == "pass" for node in night.nodes)

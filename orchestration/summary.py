@@ -49,6 +49,7 @@ def summary_of(night: Night) -> str:
     if night.exit_code in (PUBLISHED, UNFINISHED):
         lines += [f"  {name:10} {what}" for name, what in night.served.items()]
         lines += [f"  unfinished {problem.text()}" for problem in night.unserved]
+        lines += [f"  warning    {problem.text()}" for problem in night.undrawn]
         lines += [f"  published  {night.warehouse.marts_file} (version {night.publication.version})", ""]
         lines += scoreboard(night.warehouse)
     return "\n".join(lines)

@@ -4,6 +4,8 @@ marts.duckdb     the published file, what analysts and BI tools open
 versions/        the last published files, for rollback
 activation/      what other systems were told about accounts, and what is on its way to them
 parquet/         copies of the published tables, when they are asked for; parquet/current is the version in force
+dashboard        a link to the newest set of pages in pages/
+docs/            dbt documentation and column lineage, made by csw docs
 build/           the build file and dbt's manifest; only the run opens them
 dagster/         the history of runs
 runs/            one log a run, and last.json: how the last run ended
@@ -53,6 +55,18 @@ class Warehouse:
     @property
     def parquet(self) -> Path:
         return self.root / "parquet"
+
+    @property
+    def dashboard(self) -> Path:
+        return self.root / "dashboard"
+
+    @property
+    def pages(self) -> Path:
+        return self.root / "pages"
+
+    @property
+    def docs(self) -> Path:
+        return self.root / "docs"
 
     @property
     def build(self) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dashboard.places import catalogue_places, place_of
+
 ROOT = Path(__file__).resolve().parents[1]
 KPIS = sorted(path.stem.removeprefix("kpi_") for path in (ROOT / "models/marts/kpis").glob("kpi_*.sql"))
 MODELS = sorted((ROOT / "models").rglob("*.sql"))
@@ -45,7 +47,17 @@ def test_a_kpi_has_every_piece(slug):
     row = CATALOG[slug]
     assert row["category"] in {"team_performance", "usage", "financial", "health"}
     assert all(row[column] for column in ("kpi_name", "unit", "formula", "objective", "owner", "review_by"))
-    assert row["dashboard_place"], "no place on the dashboard"
+    place_of(row["dashboard_place"])  # raises when the dashboard has no such picture
+
+
+def test_a_place_that_the_dashboard_does_not_have_is_refused():
+    assert place_of("page 1, picture 3").href == "index.html#picture-3"
+    assert place_of("page 2, advocacy funnel").href == "second.html#picture-advocacy-funnel"
+    assert place_of("KPI page") is None
+    for words in ("", "page 1, picture 13", "page 2, picture 3", "page 2, no such picture"):
+        with pytest.raises(ValueError, match="no place on the dashboard"):
+            place_of(words)
+    assert sorted(catalogue_places()) == KPIS
 
 
 @pytest.mark.parametrize("slug", sorted(slug for slug, row in CATALOG.items() if row["is_headline"].lower() == "true"))

@@ -1,0 +1,1 @@
+"""Static pages made of a published marts.duckdb: pictures, KPI pages, account pages, handbook, data dictionary."""
