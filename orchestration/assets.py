@@ -160,18 +160,15 @@ def publication(manifest: Mapping[str, Any], timezone: str) -> dg.AssetsDefiniti
 
 
 def copies(settings: Settings) -> list[dg.AssetsDefinition]:
-    """What the night makes of the published file when it's told to: Parquet files, a copy in PostgreSQL."""
+    """What the night makes of the published file: the dashboard; when told to, Parquet files, a copy in PostgreSQL."""
     wanted = []
+    if settings.dashboard:
+        wanted.append(_copy("dashboard", "Static pages: pictures, KPIs, accounts.", stages.draw))
     if settings.parquet:
         wanted.append(_copy("parquet", "Parquet copies of the published tables.", stages.copy_to_parquet))
     if settings.serve:
         wanted.append(_copy("postgresql", f"The marts in {settings.serve.label}.", stages.serve))
     return wanted
-
-
-def pages() -> dg.AssetsDefinition:
-    """The dashboard, made after every publication."""
-    return _copy("dashboard", "Static pages of the published file: pictures, KPIs, accounts.", stages.draw)
 
 
 def _copy(kind: str, description: str, stage: Callable[[Night], None]) -> dg.AssetsDefinition:

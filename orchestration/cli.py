@@ -153,6 +153,7 @@ def _add_nightly(
         help="mail it: smtp://[user:password@]host:port?from=a@b&to=c@d, smtps:// or &starttls=1 (CSW_ALERT_SMTP)",
     )
     command.add_argument("--sample-if-empty", action="store_true", help="make a sample company when nothing has landed")
+    command.add_argument("--no-dashboard", action="store_true", help="draw no pages (CSW_NO_DASHBOARD)")
     command.add_argument("--timings", action="store_true", help="print the seconds by stage and by model")
     command.set_defaults(run=_nightly)
 
@@ -179,6 +180,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         accept=options.accept,
         sample_if_empty=options.sample_if_empty,
         timings=options.timings,
+        no_dashboard=options.no_dashboard,
         **_copies(options),
         alert_webhook=options.alert_webhook,
         alert_smtp=options.alert_smtp,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.assets import copies, dbt_models, landed_tables, pages, publication
+from orchestration.assets import copies, dbt_models, landed_tables, publication
 from orchestration.building import prepare_manifest, read_manifest
 from orchestration.checks import arrival_checks, mart_checks
 from orchestration.resources import night_resource
@@ -51,7 +51,6 @@ def definitions_for(settings: Settings) -> dg.Definitions:
             landed_tables(manifest),
             dbt_models(manifest),
             publication(manifest, timezone),
-            pages(),
             *copies(settings),
         ],
         asset_checks=[arrival_checks(), mart_checks(manifest)],

@@ -54,6 +54,7 @@ class Settings:
     accept: frozenset[str] = frozenset()
     sample_if_empty: bool = False
     timings: bool = False
+    dashboard: bool = True
     parquet: bool = False
     serve: Server | None = None
     alert_webhook: str | None = None
@@ -84,6 +85,7 @@ def resolve_settings(
     accept: Iterable[str] = (),
     sample_if_empty: bool = False,
     timings: bool = False,
+    no_dashboard: bool = False,
     parquet: bool = False,
     serve: str | None = None,
     bi_role: str | None = None,
@@ -124,6 +126,7 @@ def resolve_settings(
         accept=frozenset([*accept, *filter(None, env.get("CSW_ACCEPT", "").split(","))]),
         sample_if_empty=sample_if_empty or _is_on(env.get("CSW_SAMPLE_IF_EMPTY")),
         timings=timings or _is_on(env.get("CSW_TIMINGS")),
+        dashboard=not (no_dashboard or _is_on(env.get("CSW_NO_DASHBOARD"))),
         parquet=parquet or _is_on(env.get("CSW_PARQUET")),
         serve=server_of(address, bi_role or env.get("CSW_BI_ROLE"), analyst_role or env.get("CSW_ANALYST_ROLE"))
         if (address := serve or env.get("CSW_SERVE"))

@@ -19,6 +19,7 @@ from dashboard.marts import open_marts
 from dashboard.pictures import FIRST_PAGE, Sheet, kaplan_meier, wilson
 from dashboard.second import SECOND_PAGE
 from dashboard.show import Writer
+from dashboard.site import write_pages
 from orchestration.cli import main
 from orchestration.night import PUBLISHED, one_night
 from orchestration.publishing import read_publication
@@ -156,6 +157,13 @@ def test_the_select_of_a_kpi_page_gives_its_trend(sample, folder):
 def test_a_picture_of_an_empty_warehouse_gives_its_reason(picture, empty_marts):
     drawn = picture(Sheet(empty_marts, Writer("EUR")))
     assert all(panel.svg is None and panel.reason for panel in drawn.panels) or "nothing" in str(drawn.notes)
+
+
+def test_pages_of_an_empty_warehouse_can_be_made(empty_marts, tmp_path):
+    write_pages(empty_marts, tmp_path)
+    for path in tmp_path.rglob("*.html"):
+        read_page(path.read_text(encoding="utf-8"))
+    assert (tmp_path / "index.html").exists()
 
 
 @pytest.fixture(scope="module")
