@@ -21,7 +21,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], account=true, contact=none, keep_internal=false) -%}
+{% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], account=true, contact=none, keep_internal=false) -%}
 {%- set columns = raw_columns(table) -%}
 with landed as (
     {{ landed_rows(area, table) }}
@@ -31,7 +31,8 @@ trimmed as (
     select
         {%- for column in columns %}
         {%- if column.data_type == 'varchar' %}
-        {%- set text = 'nullif(trim(' ~ column.name ~ "), '')" %}
+        {%- set text = 'nullif(' ~ tidied(column.name) ~ ", '')" %}
+        {%- set text = masked(text) if column.name in masks else text %}
         {{ 'lower(' ~ text ~ ')' if column.name in lower else 'upper(' ~ text ~ ')' if column.name in upper else text }} as {{ column.name }},
         {%- elif column.data_type == 'double' %}
         {#- files of data frames write a missing number as NaN #}

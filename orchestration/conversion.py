@@ -1,5 +1,7 @@
 """From delivered values to the contract's types: SQL that converts whole columns, and words for what did not fit.
 
+The row rules (rows.py) are judged in the same pass, on the converted values.
+
 A conversion never guesses: an expression gives the typed value, or NULL for a value that does not fit. Nothing is
 rounded away, except the noise that a binary float shows in its last digits.
 """
@@ -13,6 +15,7 @@ from typing import NamedTuple
 
 from orchestration.contract import DELETED, Column, Table
 from orchestration.reading import Problem
+from orchestration.rows import RowRule, row_rules
 
 _BLANKS = "' \t\r\n\u00a0\ufeff'"
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -38,11 +41,11 @@ class Projection:
     """SQL pieces that turn a relation of delivered values into contract columns.
 
     Select `inner` from the relation, then `values` from that; `problems` is the SQL list of the positions (in
-    `columns`) whose value does not fit or is missing, `is_bad` says whether there are any, and `texts` is the SQL
-    list of the values as they came.
+    `faults`) of what is wrong with a row, `is_bad` says whether anything is, and `texts` is the SQL list of the values
+    as they came. A fault is a column whose value does not fit or is missing, or a row rule that is broken.
     """
 
-    columns: tuple[Column, ...]
+    faults: tuple[Column | RowRule, ...]
     inner: str
     values: str
     is_bad: str
@@ -56,17 +59,17 @@ def is_nested(duckdb_type: str) -> bool:
 
 
 def projection(
-    table: Table, sources: Mapping[str, Source], loaded_at: datetime, also: Sequence[str] = ()
+    table: Table, sources: Mapping[str, Source], loaded_at: datetime, now: datetime, also: Sequence[str] = ()
 ) -> Projection:
     """Build the conversion of a table. Columns without a source are NULL; `_loaded_at` falls back to `loaded_at`.
 
-    `also` names further columns of the relation that `inner` passes on.
+    `now` (UTC) is the moment after which nothing can have happened yet; `also` names further columns of the relation
+    that `inner` passes on.
     """
     columns = (*table.columns, DELETED)
     inner = list(also)
     values: list[str] = []
-    checks: list[tuple[int, str]] = []
-    texts: list[str] = []
+    faults: list[tuple[Column | RowRule, str, str]] = []
     for position, column in enumerate(columns):
         source = sources.get(column.name)
         typed = f"CAST(NULL AS {column.type})" if source is None else _convert(column.type, source)
@@ -78,22 +81,29 @@ def projection(
         if source is None:
             continue
         inner.append(f"{source.sql} AS s{position}")
-        texts.append(f"WHEN {position} THEN CAST(s{position} AS VARCHAR)")
+        text = f"CAST(s{position} AS VARCHAR)"
         missing = _is_blank(f"s{position}") if source.type == "VARCHAR" else f"s{position} IS NULL"
         if column.required:
             is_text = column.type == source.type == "VARCHAR"
-            checks.append((position, missing if is_text else f"v{position} IS NULL"))
+            faults.append((column, missing if is_text else f"v{position} IS NULL", text))
         elif not (column.type == "VARCHAR" and source.type == "VARCHAR"):
-            checks.append((position, f"CASE WHEN v{position} IS NULL THEN NOT ({missing}) ELSE false END"))
-    marks = ", ".join(f"CASE WHEN {check} THEN {position} END" for position, check in checks)
-    listed = f"list_filter([{marks}], lambda p: p IS NOT NULL)" if checks else "CAST([] AS INTEGER[])"
+            faults.append((column, f"CASE WHEN v{position} IS NULL THEN NOT ({missing}) ELSE false END", text))
+    place = {column.name: position for position, column in enumerate(columns)}
+    for rule in row_rules(table, now):
+        if all(name in sources for name in rule.needs):
+            broken = rule.broken.format(**{name: f"v{position}" for name, position in place.items()})
+            text = f"CAST(s{place[rule.column]} AS VARCHAR)"
+            faults.append((rule, f"coalesce({broken}, false)", text))
+    marks = ", ".join(f"CASE WHEN {check} THEN {number} END" for number, (_, check, _) in enumerate(faults))
+    texts = " ".join(f"WHEN {number} THEN {text}" for number, (*_, text) in enumerate(faults))
+    listed = f"list_filter([{marks}], lambda p: p IS NOT NULL)" if faults else "CAST([] AS INTEGER[])"
     return Projection(
-        columns=columns,
+        faults=tuple(fault for fault, *_ in faults),
         inner=", ".join(inner),
         values=", ".join(values),
-        is_bad=" OR ".join(f"({check})" for _, check in checks) or "false",
+        is_bad=" OR ".join(f"({check})" for _, check, _ in faults) or "false",
         problems=listed,
-        texts=f"list_transform({listed}, lambda p: CASE p {' '.join(texts)} END)" if texts else "CAST([] AS VARCHAR[])",
+        texts=f"list_transform({listed}, lambda p: CASE p {texts} END)" if faults else "CAST([] AS VARCHAR[])",
     )
 
 
@@ -187,9 +197,12 @@ def _timestamp(text: str) -> str:
 # ------------------------------------------------------------------------------------------------------------ reasons
 
 
-def explain(column: Column, text: str | None) -> Problem:
-    """Say why a value does not fit its column, and what to do."""
+def explain(fault: Column | RowRule, text: str | None) -> Problem:
+    """Say why a value does not fit its column or which row rule it breaks, and what to do."""
     stripped = (text or "").strip(" \t\r\n\u00a0\ufeff")
+    if isinstance(fault, RowRule):
+        return Problem(f"{fault.column}: {stripped[:80]!r} {fault.reason}", fault.remedy, fault.column, text)
+    column = fault
     if not stripped:
         reason, remedy = f"{column.name} is required and has no value", f"deliver a value for {column.name}"
     else:

@@ -8,13 +8,13 @@ whole files only, and the next load goes on with the others.
 
 import hashlib
 import re
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby, islice
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import duckdb
@@ -191,11 +191,13 @@ def load_landing(
     run_id: str,
     loaded_at: datetime,
     progress: Callable[[str], None],
+    as_of: date | None = None,
 ) -> LoadReport:
     """Load every new file of the landing folder into its raw table.
 
     `con` is the build file, with no transaction open; `loaded_at` is UTC without a zone and becomes the `_loaded_at`
-    of rows that bring none; `progress` receives a line now and then. A file is new unless the same bytes were loaded
+    of rows that bring none; `progress` receives a line now and then. What lies after both `loaded_at` and the day
+    `as_of` is in the future. A file is new unless the same bytes were loaded
     into the same table before. Files and rows that can't be loaded are in the report, and in `ops.refused_files` and
     `ops.quarantine`; they stop nothing else. A refused file is tried again by the next load.
 
@@ -204,7 +206,9 @@ def load_landing(
     """
     create_landing_schema(con)
     found, notices = discover(landing.absolute())
-    load = _Load(con, landing.absolute(), run_id, loaded_at, progress)
+    # A night run for a day that the clock has not reached yet believes the day.
+    now = max(loaded_at, datetime.combine(as_of, time.max)) if as_of else loaded_at
+    load = _Load(con, landing.absolute(), run_id, loaded_at, now, progress)
     load.report.notices += notices
     for name, files in found.items():
         if files:
@@ -260,19 +264,21 @@ class _Load:
         landing: Path,
         run_id: str,
         loaded_at: datetime,
+        now: datetime,
         progress: Callable[[str], None],
     ) -> None:
         self.con = con
         self.landing = landing
         self.run_id = run_id
         self.loaded_at = loaded_at
+        self.now = now
         self.progress = progress
         self.report = LoadReport({name: TableLoad(name) for name in TABLES})
         log = con.execute("SELECT table_name, content_hash, path, status, load_id FROM ops.load_log").fetchall()
         self.loaded = {(table, content) for table, content, _, status, _ in log if status == "loaded"}
         self.logged = {(table, content, path) for table, content, path, _, _ in log}
         self.next_load_id = max((load_id for *_, load_id in log), default=0) + 1
-        self._told = time.monotonic()
+        self._told = monotonic()
 
     # ------------------------------------------------------------------------------------------------------- planning
 
@@ -376,7 +382,7 @@ class _Load:
         """
         relation, sources = _relation(batch[0])
         sources |= _partition_sources(batch[0], "landing_batch")
-        conversion = projection(table, sources, self.loaded_at, also=["landing_batch.load_id AS load_id"])
+        conversion = projection(table, sources, self.loaded_at, self.now, also=["landing_batch.load_id AS load_id"])
         first = min(plan.load_id for plan in batch)
         self.con.register("landing_batch", _describe(batch))
         with self._transaction() as transaction:
@@ -452,7 +458,7 @@ class _Load:
         """
         sources = {name: Source(f"delivered.c{position}", "VARCHAR") for name, position in positions.items()}
         sources = _partition_sources(plan, "delivered") | sources
-        conversion = projection(table, sources, self.loaded_at, also=["delivered.landing_row AS landing_row"])
+        conversion = projection(table, sources, self.loaded_at, self.now, also=["delivered.landing_row AS landing_row"])
         relation = f"(SELECT {conversion.inner} FROM landing_rows AS delivered)"
         stream = iter(records)
         while chunk := list(islice(stream, CHUNK_ROWS)):
@@ -473,7 +479,7 @@ class _Load:
         row = ", ".join(f"{_literal(name)}: CAST(delivered.{_quoted(name)} AS VARCHAR)" for name in plan.header.names)
         also = ["delivered.file_row_number AS landing_row", f"CAST(to_json({{{row}}}) AS VARCHAR) AS landing_text"]
         constants = {name: Source(_literal(value), "VARCHAR") for name, value in plan.file.partition}
-        conversion = projection(table, constants | sources, self.loaded_at, also=also)
+        conversion = projection(table, constants | sources, self.loaded_at, self.now, also=also)
         relation = f"(SELECT {conversion.inner} FROM {relation} AS delivered)"
         files = {"files": [_glob_safe(plan.file.path)]}
         try:
@@ -680,7 +686,7 @@ class _Load:
             self.con.commit()
 
     def _tell(self, message: str) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if now - self._told >= _PROGRESS_SECONDS:
             self._told = now
             self.progress(message)
@@ -817,7 +823,7 @@ def _bad_rows(
     while rows := found.fetchmany(CHUNK_ROWS):
         for number, text, positions, values in rows:
             problems = [
-                explain(conversion.columns[position], value) for position, value in zip(positions, values, strict=True)
+                explain(conversion.faults[position], value) for position, value in zip(positions, values, strict=True)
             ]
             yield number, text, problems
 

@@ -46,6 +46,7 @@ def load(night: Night) -> None:
                     run_id=night.run_id,
                     loaded_at=load_time(con, night.started_at.replace(tzinfo=None)),
                     progress=lambda line: night.say(f"  {line}"),
+                    as_of=night.settings.as_of,
                 )
             close_replaced(con, run_id=night.run_id, now=night.started_at.replace(tzinfo=None))
             _refuse_unread(night, con)

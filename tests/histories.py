@@ -254,12 +254,14 @@ class _Maker:
             )
         for position, plan in enumerate(PLANS):
             for feature in FEATURES[: position + 3]:
+                valid_from = self.first - timedelta(days=300) if self._chance(0.8) else self._day(self.first)
                 self._add(
                     "product_plan_features",
                     plan_id=plan,
                     feature_key=feature,
-                    valid_from=self.first - timedelta(days=300) if self._chance(0.8) else self._day(self.first),
-                    valid_to=self._day(self.first) if self._chance(0.1) else None,
+                    valid_from=valid_from,
+                    # a right that ends before it begins is quarantined, so none is made
+                    valid_to=max(valid_from, self._day(self.first)) if self._chance(0.1) else None,
                 )
 
     def _surveys(self) -> None:

@@ -6,4 +6,5 @@
     happened='rated_at',
     days=['rated_at'],
     lower=['colour'],
+    masks=['comment'],
 ) }}

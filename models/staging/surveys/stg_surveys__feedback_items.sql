@@ -6,5 +6,6 @@
     happened='collected_at',
     days=['collected_at'],
     lower=['source'],
+    masks=['body'],
     contact='contact_id',
 ) }}

@@ -6,5 +6,6 @@
     later=['responded_at'],
     days=['sent_at', 'responded_at'],
     lower=['interaction_type', 'channel'],
+    masks=['comment'],
     contact='contact_id',
 ) }}
