@@ -197,9 +197,9 @@ def load_landing(
 
     `con` is the build file, with no transaction open; `loaded_at` is UTC without a zone and becomes the `_loaded_at`
     of rows that bring none; `progress` receives a line now and then. What lies after both `loaded_at` and the day
-    `as_of` is in the future. A file is new unless the same bytes were loaded
-    into the same table before. Files and rows that can't be loaded are in the report, and in `ops.refused_files` and
-    `ops.quarantine`; they stop nothing else. A refused file is tried again by the next load.
+    `as_of` is in the future. A file is new unless the same bytes were loaded into the same table before. Files and rows
+    that can't be loaded are in the report, and in `ops.refused_files` and `ops.quarantine`; they stop nothing else. A
+    refused file is tried again by the next load.
 
     Raises NotADirectoryError when `landing` is not a folder, and duckdb.Error when the warehouse itself fails (disk
     full, file locked): everything committed until then stays whole.
@@ -711,7 +711,11 @@ def converted(logged: LoggedFile, records: Sequence[Record]) -> tuple[Projection
     sources = {name: Source(f"delivered.c{position}", "VARCHAR") for name, position in positions.items()}
     folders = {name: Source(f"delivered.p_{name}", "VARCHAR") for name, _ in file.partition}
     conversion = projection(
-        logged.table, folders | sources, logged.loaded_at, also=["delivered.landing_row AS landing_row"]
+        logged.table,
+        folders | sources,
+        logged.loaded_at,
+        logged.loaded_at,
+        also=["delivered.landing_row AS landing_row"],
     )
     relation = f"(SELECT {conversion.inner} FROM landing_rows AS delivered)"
     return conversion, relation, _arrow_rows(records, positions.values(), file)
@@ -728,7 +732,7 @@ def load_again(
     whole = [place for place in range(len(records)) if place not in refused]
     conversion, relation, rows = converted(logged, [records[place] for place in whole])
     con.register("landing_rows", rows)
-    load = _Load(con, Path(), run_id, logged.loaded_at, lambda _: None)
+    load = _Load(con, Path(), run_id, logged.loaded_at, logged.loaded_at, lambda _: None)
     load_id = load._new_load_id()
     load._insert_good(logged.table, conversion, load_id, relation, {})
     for row, _, problems in _bad_rows(con, conversion, relation, {}, "NULL"):

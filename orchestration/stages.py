@@ -82,12 +82,13 @@ def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
 
 def check_arrivals(night: Night) -> None:
     """Great Expectations on what arrived. Errors are noted, not raised: the caller reports every check first."""
-    from expectations.profiles import profile_arrivals
+    from expectations.arrivals import profile_arrivals
     from expectations.raw import RAW_SUITES
 
     with night.stage("checking what arrived"):
         with night.connect() as con:
-            profile_arrivals(con, night.run_id, night.started_at.date())
+            timezone = night.settings.var("reporting_timezone")
+            profile_arrivals(con, night.run_id, night.started_at.date(), timezone)
         night.suites += night.judge.run(night.warehouse.build_file, RAW_SUITES)
         _block(night)
 
@@ -127,7 +128,7 @@ def _block(night: Night) -> None:
 
 def publish(night: Night) -> None:
     """Write the marts aside, audit, swap, and let what arrived tonight become history."""
-    from expectations.profiles import accept_arrivals
+    from expectations.arrivals import accept_arrivals
     from orchestration import building, publishing
     from serving.parquet import withdraw_parquet
 

@@ -1,0 +1,305 @@
+"""The figures by which the suites judge what arrived: a few scans of tonight's rows, kept in schema `ops`.
+
+`ops.arrivals` and the tables `ops.arrived_*` keep what each night measured: that is the history. The tables `ops.raw_*`
+hold tonight's figures beside what is usual; the suites of raw.py read only those. A figure that can't be judged (no
+history, too few rows) is NULL, and NULL passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+import duckdb
+
+from expectations import judging
+from expectations.contradictions import find_contradictions
+from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
+from orchestration.contract import TABLES, Column, Table
+
+NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
+# Nights back in which a delivery is looked for that tonight's may repeat.
+NIGHTS_COMPARED = 7
+
+_TABLES = """
+create table if not exists ops.arrivals (
+    run_id varchar, area varchar, table_name varchar, delivered_files bigint, n_rows bigint, n_deleted bigint,
+    rows_before bigint, arrived_on date, last_load_id bigint, is_accepted boolean);
+alter table ops.arrivals add column if not exists known_files bigint;
+alter table ops.arrivals add column if not exists n_delivered bigint;
+alter table ops.arrivals add column if not exists n_quarantined bigint;
+alter table ops.arrivals add column if not exists repeated_share double;
+alter table ops.arrivals add column if not exists n_vanished bigint;
+alter table ops.arrivals add column if not exists kept_share double;
+alter table ops.arrivals add column if not exists n_conflicts bigint;
+create table if not exists ops.arrived_columns (
+    run_id varchar, area varchar, table_name varchar, column_name varchar, n_rows bigint, n_null bigint,
+    n_unknown bigint, n_out_of_range bigint, examples varchar, mean_value double);
+alter table ops.arrived_columns add column if not exists n_untidy bigint;
+alter table ops.arrived_columns add column if not exists n_positive bigint;
+alter table ops.arrived_columns add column if not exists mean_log double;
+alter table ops.arrived_columns add column if not exists mean_log_squared double;
+create table if not exists ops.arrived_values (
+    run_id varchar, table_name varchar, column_name varchar, value varchar, n_rows bigint);
+create table if not exists ops.arrived_hours (
+    run_id varchar, table_name varchar, column_name varchar, hour integer, n_rows bigint);
+create table if not exists ops.arrived_scores (
+    run_id varchar, survey_id varchar, n_rows bigint, mean_share double, mean_share_squared double);
+"""
+_HISTORIES = ("arrived_columns", "arrived_values", "arrived_hours", "arrived_scores")
+
+
+def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: date, timezone: str = "UTC") -> None:
+    """Measure what was loaded since the last published run, and lay the tables `ops.raw_*` ready.
+
+    What a blocked or killed run loaded is measured again, so that a load that blocked once blocks until it's mended.
+    `timezone` is that of the reporting: hours of the day are told by its clock, so that summer time is no shift.
+    """
+    con.execute(_TABLES)
+    for table in _HISTORIES:
+        con.execute(f"delete from ops.{table} where run_id not in (select run_id from ops.arrivals where is_accepted)")
+    con.execute("delete from ops.arrivals where not is_accepted")
+    settled = con.execute("select coalesce(max(last_load_id), 0) from ops.arrivals").fetchone()[0]
+    new = con.execute(
+        """select
+            table_name, count(*) filter (status <> 'known'), count(*) filter (status = 'known'), max(load_id),
+            sum(delivered_rows)::bigint, sum(quarantined_rows)::bigint
+        from ops.load_log where load_id > ? group by all""",
+        [settled],
+    ).fetchall()
+    for name, *delivery in new:
+        _measure_table(con, run_id, TABLES[name], settled, arrived_on, *delivery)
+        _measure_columns(con, run_id, TABLES[name], settled)
+        _measure_values(con, run_id, TABLES[name], settled)
+        _measure_hours(con, run_id, TABLES[name], settled, timezone)
+    _measure_scores(con, run_id, settled)
+    con.execute(judging.RAW_TABLES, {"run": run_id, "today": arrived_on})
+    con.execute(judging.RAW_COLUMNS, {"run": run_id})
+    con.execute(judging.RAW_VALUES, {"run": run_id})
+    con.execute(judging.RAW_HOURS, {"run": run_id})
+    con.execute(judging.RAW_SCORES, {"run": run_id})
+    _find_orphans(con, settled)
+    find_contradictions(con, settled)
+
+
+def accept_arrivals(con: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """What this run measured was published: from now on it's history."""
+    con.execute("update ops.arrivals set is_accepted = true where run_id = ?", [run_id])
+
+
+def _measure_table(
+    con: duckdb.DuckDBPyConnection,
+    run_id: str,
+    table: Table,
+    settled: int,
+    arrived_on: date,
+    files: int,
+    known_files: int,
+    last_load_id: int,
+    delivered: int,
+    quarantined: int,
+) -> None:
+    key = ", ".join(table.key)
+    arrived = f"raw.{table.name} where _load_id > {int(settled)}"
+    rows, deleted = con.execute(f"select count(*), count(*) filter (_deleted) from {arrived}").fetchone()
+    if deleted:  # a later row of the same key may have brought it back
+        deleted = con.execute(
+            f"""select count(*) from (
+                select arg_max(coalesce(_deleted, false), _loaded_at) as is_deleted from {arrived} group by {key}
+            ) where is_deleted"""
+        ).fetchone()[0]
+    before = con.execute(f"select count(*) from raw.{table.name}").fetchone()[0] - rows
+    content = ", ".join(column.name for column in table.columns if column.name not in ("_loaded_at", *table.key))
+    conflicts = con.execute(
+        f"""select count(*) from (
+            select {key} from {arrived} group by {key}, _loaded_at, _load_id
+            having count(distinct hash({content})) > 1)"""
+    ).fetchone()[0]
+    repeated, kept, vanished = _compare_with_earlier(con, table, settled)
+    if not rows and known_files and before:
+        repeated = 1.0  # nothing but files that are known, under new names
+    con.execute(
+        "insert into ops.arrivals by name select ? as run_id, ? as area, ? as table_name, ? as delivered_files, "
+        "? as n_rows, ? as n_deleted, ? as rows_before, ?::date as arrived_on, ? as last_load_id, "
+        "false as is_accepted, ? as known_files, ? as n_delivered, ? as n_quarantined, ? as repeated_share, "
+        "? as kept_share, ? as n_vanished, ? as n_conflicts",
+        [
+            *(run_id, table.area, table.name, files, rows, deleted, before, arrived_on, last_load_id),
+            *(known_files, delivered, quarantined, repeated, kept, vanished, conflicts),
+        ],
+    )
+
+
+def _compare_with_earlier(
+    con: duckdb.DuckDBPyConnection, table: Table, settled: int
+) -> tuple[float | None, float | None, int | None]:
+    """(share of tonight's rows that arrived in the last nights as they are, share of the last night's keys that came
+    again, and how many did not)."""
+    marks = con.execute(
+        "select last_load_id from ops.arrivals where table_name = ? and is_accepted and n_rows > 0 "
+        "order by last_load_id desc",
+        [table.name],
+    ).fetchall()
+    if not marks:
+        return None, None, None
+    ids = [mark for (mark,) in marks] + [0]
+    key = ", ".join(table.key)
+    content = "hash(" + ", ".join(column.name for column in table.columns if column.name != "_loaded_at") + ")"
+    nights = f"_load_id > {ids[min(NIGHTS_COMPARED, len(ids) - 1)]} and _load_id <= {int(settled)}"
+    last = f"_load_id > {ids[1]} and _load_id <= {ids[0]}"
+    return con.execute(
+        f"""with
+        tonight as (select distinct {key}, {content} as content from raw.{table.name} where _load_id > {int(settled)}),
+        earlier as (
+            select distinct {key}, {content} as content, {last} and not coalesce(_deleted, false) as is_last
+            from raw.{table.name} where {nights}
+        ),
+        expected as (select distinct {key}, 1 as was_last from earlier where is_last),
+        again as (select distinct {key}, 1 as is_back from tonight)
+        select
+            (select avg((content in (select content from earlier))::int) from tonight),
+            avg(coalesce(is_back, 0)), count(*) filter (is_back is null)
+        from expected left join again using ({key})
+        where exists (select 1 from tonight)"""
+    ).fetchone()
+
+
+def _measure_columns(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, settled: int) -> None:
+    columns = [column for column in table.columns if column.name != "_loaded_at"]
+    parts = [part for column in columns for part in _parts(table.name, column)]
+    rows, *figures = con.execute(
+        f"select count(*), {', '.join(parts)} from raw.{table.name} where _load_id > {int(settled)}"
+    ).fetchone()
+    width = len(parts) // len(columns)
+    measured = [
+        [run_id, table.area, table.name, column.name, rows, *figures[width * place : width * (place + 1)]]
+        for place, column in enumerate(columns)
+    ]
+    marks = ", ".join(f"({', '.join('?' * len(measured[0]))})" for _ in measured)
+    con.execute(
+        f"""insert into ops.arrived_columns (
+            run_id, area, table_name, column_name, n_rows, n_null, n_unknown, n_out_of_range, examples, mean_value,
+            n_untidy, n_positive, mean_log, mean_log_squared
+        ) values {marks}""",
+        [figure for row in measured for figure in row],
+    )
+
+
+def _parts(table: str, column: Column) -> list[str]:
+    """Nulls, unknown values, numbers out of range, examples of both, the mean, untidy texts, and logarithms."""
+    name = column.name
+    known, bounds = DESCRIBED.get((table, name)), UNUSUAL.get((table, name))
+    strange = f"lower(trim({name})) not in ({_list(known)})" if known else "false"
+    outside = f"{name} not between {bounds[0]} and {bounds[1]}" if bounds else "false"
+    values = f"list(distinct {name}::varchar) filter ({strange} or {outside})"
+    is_number = column.type.startswith(NUMBERS)
+    logarithm = f"log10(case when {name} > 0 then {name}::double end)"
+    return [
+        f"count(*) - count({name})",
+        f"count(*) filter ({strange})",
+        f"count(*) filter ({outside})",
+        f"array_to_string(list_sort({values})[:5], ', ')" if known or bounds else "null",
+        f"avg({name}::double)" if is_number else "null",
+        f"count(*) filter ({_is_untidy(name)})" if column.type == "VARCHAR" else "0",
+        f"count({logarithm})" if is_number else "null",
+        f"avg({logarithm})" if is_number else "null",
+        f"avg(power({logarithm}, 2))" if is_number else "null",
+    ]
+
+
+def _is_untidy(name: str) -> str:
+    """No-break and zero-width characters, letters apart from their accents, and UTF-8 read as Latin 1."""
+    signs = "".join(chr(code) for code in range(0x80, 0xC0))
+    latin = signs + signs.encode("latin-1").decode("cp1252", "ignore")
+    broken = f"[\u00c3\u00c2][{re.escape(latin)}]|\u00e2\u20ac|\ufffd"
+    marks = f"[\u00a0\u202f\u200b\ufeff]|{broken}".replace("'", "''")
+    return (
+        f"case when strlen({name}) = length({name}) then false "
+        f"else regexp_matches({name}, '{marks}') or nfc_normalize({name}) <> {name} end"
+    )
+
+
+def _measure_values(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, settled: int) -> None:
+    for name in CATEGORIES.get(table.name, ()):
+        con.execute(
+            f"""insert into ops.arrived_values
+            select ?, ?, ?, lower(trim({name}::varchar)), count(*) from raw.{table.name}
+            where _load_id > ? and {name} is not null group by all""",
+            [run_id, table.name, name, settled],
+        )
+
+
+def _measure_hours(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, settled: int, timezone: str) -> None:
+    if name := HOURLY.get(table.name):
+        con.execute(
+            f"""insert into ops.arrived_hours
+            select ?, ?, ?, extract(hour from timezone(?, timezone('UTC', {name}))), count(*) from raw.{table.name}
+            where _load_id > ? and {name} is not null group by all""",
+            [run_id, table.name, name, timezone, settled],
+        )
+
+
+def _measure_scores(con: duckdb.DuckDBPyConnection, run_id: str, settled: int) -> None:
+    """Where answers lie on their survey's scale, 0 to 1: a changed scale shows in its survey, not in the sum of all."""
+    con.execute(
+        """insert into ops.arrived_scores
+        with scales as (
+            select survey_id, arg_max(scale_min, _loaded_at) as low, arg_max(scale_max, _loaded_at) as high
+            from raw.surveys group by all
+        )
+        select $run, survey_id, count(*), avg(share), avg(share * share)
+        from (
+            select survey_id, (score - low) / nullif(high - low, 0) as share
+            from raw.survey_responses join scales using (survey_id)
+            where _load_id > $settled and score is not null
+        ) where share is not null group by survey_id""",
+        {"run": run_id, "settled": settled},
+    )
+
+
+def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
+    """Rows that name a parent which has never landed: of tonight's rows, and of all but events."""
+    con.execute(
+        """create or replace table ops.raw_references (
+        area varchar, table_name varchar, column_name varchar, parent varchar, n_rows bigint, n_orphans bigint,
+        orphan_share double, n_waiting bigint, examples varchar)"""
+    )
+    arrived = {
+        name for (name,) in con.execute("select table_name from ops.load_log where load_id > ?", [settled]).fetchall()
+    }
+    for table in TABLES.values():
+        for column in table.columns:
+            if table.name not in arrived or column.references is None:
+                continue
+            parent = TABLES[column.references]
+            [key] = parent.key
+            if not con.execute(f"select count(*) from raw.{parent.name}").fetchone()[0]:
+                continue  # a table that nobody delivers has no rows to miss
+            known = f"select trim({key}) from raw.{parent.name}"
+            if parent.name == "crm_accounts":
+                known += " union all select trim(source_account_id) from raw.crm_account_links"
+            child = f"trim({column.name})"
+            scanned = f"_load_id > {int(settled)}" if table.name == "product_events" else "true"
+            con.execute(
+                f"""insert into ops.raw_references
+                with orphans as (
+                    select {child} as value, count(*) filter (_load_id > {int(settled)}) as n_new, count(*) as n_all
+                    from raw.{table.name}
+                    where {scanned} and {child} <> '' and not coalesce(_deleted, false) and {child} not in ({known})
+                    group by all
+                ),
+                tonight as (
+                    select count({column.name}) as n_rows from raw.{table.name} where _load_id > {int(settled)}
+                )
+                select ?, ?, ?, ?, any_value(n_rows), coalesce(sum(n_new), 0),
+                    case when any_value(n_rows) >= 20 then coalesce(sum(n_new), 0) / any_value(n_rows) end,
+                    coalesce(sum(n_all), 0),
+                    array_to_string(list_sort(list(value) filter (n_new > 0))[:5], ', ')
+                from tonight left join orphans on true""",
+                [table.area, table.name, column.name, parent.name],
+            )
+
+
+def _list(values: Iterable[str]) -> str:
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

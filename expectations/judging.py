@@ -1,0 +1,311 @@
+"""SQL that lays tonight's figures beside what is usual. History is what earlier published runs saw arrive.
+
+Every band is in standard deviations that grow with the square root of the count, widened by how much the table really
+spreads; too little history or too few rows give NULL, which is not judged.
+"""
+
+from expectations.raw import COUNTED_FIELDS, DESCRIBED
+from orchestration.contract import TABLES
+from orchestration.rows import KNOWN_VALUES
+
+_AREA = "case table_name " + " ".join(f"when '{t.name}' then '{t.area}'" for t in TABLES.values()) + " end"
+_COUNTED = "column_name in (" + ", ".join(f"'{name}'" for name in sorted(COUNTED_FIELDS)) + ")"
+
+# values that the contract names need not have come before
+_NAMED = " or ".join(
+    f"tonight.table_name = '{table}' and tonight.column_name = '{name}'" for table, name in [*KNOWN_VALUES, *DESCRIBED]
+)
+
+
+def _split(figure: str) -> str:
+    """A figure as two columns: of fields that KPIs count, and of all others."""
+    return (
+        f"case when {_COUNTED} then {figure} end as counted_{figure}, "
+        f"case when not {_COUNTED} then {figure} end as other_{figure}"
+    )
+
+
+# `expected`: the median of the last six nights of the same weekday. The spread is that of count data, times how much
+# more the table has spread so far (by the 80 % quantile, which for counts is 1.64, so that holidays don't count).
+# `common`: by which factor the other tables are off tonight. On a holiday all sources are down together, a delivery
+# that isn't whole is down alone; the quarter of a shared change isn't judged.
+RAW_TABLES = """
+create or replace table ops.raw_tables as
+with nights as (
+    select
+        table_name, run_id, n_delivered as n_rows,
+        median(n_delivered) over same_days as expected, count(*) over same_days as n_same
+    from ops.arrivals
+    window same_days as (
+        partition by table_name, isodow(arrived_on) order by arrived_on, last_load_id
+        rows between 6 preceding and 1 preceding
+    )
+),
+spreads as (
+    select
+        table_name,
+        greatest(1, quantile_cont(power(n_rows - expected, 2) / greatest(expected, 1), 0.8) / 1.64) as factor
+    from nights where run_id <> $run and n_same >= 2 group by table_name
+),
+earlier as (
+    select
+        area, table_name, count(*) as n_nights, max(arrived_on) as last_arrived_on,
+        median(repeated_share) as usual_repeated, min(kept_share) as least_kept, count(kept_share) as n_kept,
+        list_max(list(gap)) as longest_gap, max(n_rows) as most_rows, median(n_rows) as usual_n
+    from (
+        select
+            *, date_diff('day', lag(arrived_on) over (partition by table_name order by arrived_on), arrived_on) as gap
+        from ops.arrivals where run_id <> $run and n_rows > 0
+        qualify row_number() over (partition by table_name order by arrived_on desc) <= 60
+    )
+    group by area, table_name
+),
+tonight as (
+    select
+        arrivals.*, nights.expected, nights.n_same, spreads.factor,
+        case when nights.expected >= 8 and n_same >= 3 then arrivals.n_delivered / nights.expected end as ratio
+    from ops.arrivals
+    left join nights using (run_id, table_name)
+    left join spreads using (table_name)
+    where run_id = $run
+),
+shared as (
+    select
+        case when count(ratio) >= 4 and median(ratio) not between 0.65 and 1.5 then median(ratio) else 1 end as common
+    from tonight
+),
+judged as (
+    select
+        tonight.*,
+        expected * least(1.5, greatest(0.2, common)) as due,
+        sqrt(factor * expected * (1 + 1 / n_same) + power(0.4 * (1 - common) * expected, 2)) as deviation
+    from tonight cross join shared
+)
+select
+    coalesce(judged.area, earlier.area) as area,
+    coalesce(judged.table_name, earlier.table_name) as table_name,
+    coalesce(judged.n_rows, 0) as n_rows,
+    coalesce(judged.n_delivered, 0) as n_delivered,
+    coalesce(judged.n_quarantined, 0) as n_quarantined,
+    coalesce(judged.n_conflicts, 0) as n_conflicts,
+    coalesce(earlier.n_nights, 0) as n_nights,
+    round(judged.expected, 1) as usual_rows,
+    case when judged.n_same >= 3 and judged.delivered_files > 0 and judged.expected >= 20
+        then (judged.n_delivered - judged.due) / judged.deviation end as volume_z,
+    case when earlier.n_nights >= 10 and judged.n_delivered >= 100
+        then judged.n_delivered / earlier.most_rows end as volume_factor,
+    case when judged.delivered_files > 0 and judged.n_delivered = 0 and earlier.n_nights >= 5
+        then 1 else 0 end as n_empty,
+    -- came every night and isn't here, or is away for twice its longest gap
+    case when judged.table_name is not null then 0
+        when earlier.n_nights >= 10 and earlier.longest_gap = 1 and earlier.usual_n >= 10
+        then date_diff('day', earlier.last_arrived_on, $today::date)
+        when earlier.n_nights >= 10
+        then date_diff('day', earlier.last_arrived_on, $today::date) + 1 - 2 * earlier.longest_gap
+        end as overdue_days,
+    case when judged.rows_before >= 100 then judged.n_deleted / judged.rows_before end as deleted_share,
+    case when judged.n_quarantined >= 5
+        then judged.n_quarantined / nullif(judged.n_delivered, 0) end as quarantined_share,
+    case when earlier.n_nights >= 5 and earlier.usual_repeated < 0.5 and (judged.n_rows >= 5 or judged.n_rows = 0)
+        then judged.repeated_share end as repeated_share,
+    case when earlier.n_kept >= 5 and earlier.least_kept >= 0.95 then judged.n_vanished end as n_vanished
+from judged full join earlier using (table_name)
+"""
+
+# What is usual is judged by the last sixty nights; a first load of all history is another thing than a night and
+# is left out. Lacking are the rows by which tonight has fewer missing or fewer filled values than usual, in as many
+# rows as usual: rows that come on top, such as those of a campaign, take nothing away. `factor`: how much more the
+# nights differ among each other than chance would have it.
+RAW_COLUMNS = f"""
+create or replace table ops.raw_columns as
+with numbered as (
+    select *, median(n_rows) over (partition by table_name, column_name) as usual_rows
+    from ops.arrived_columns where run_id <> $run and n_rows > 0
+),
+nights as (
+    select numbered.* from numbered join ops.arrivals using (run_id, table_name)
+    where numbered.n_rows <= 20 * usual_rows
+    qualify row_number() over (partition by table_name, column_name order by last_load_id desc) <= 60
+),
+pooled as (
+    select
+        table_name, column_name, count(*) as n_nights, sum(n_rows) as n_rows, median(n_rows) as usual_rows,
+        (sum(n_null) + 0.5) / (sum(n_rows) + 1) as null_share, avg(mean_value) as usual_mean,
+        sum(n_positive) as n_positive, sum(mean_log * n_positive) / nullif(sum(n_positive), 0) as usual_log,
+        sum(mean_log_squared * n_positive) / nullif(sum(n_positive), 0) as usual_log_squared
+    from nights group by all
+),
+spreads as (
+    select
+        table_name, column_name,
+        avg(power(nights.n_null - nights.n_rows * pooled.null_share, 2)
+            / (nights.n_rows * pooled.null_share * (1 - pooled.null_share))) as null_factor,
+        avg(power(nights.mean_log - usual_log, 2) * nights.n_positive
+            / greatest(usual_log_squared - usual_log * usual_log, 0.0025)) as log_factor
+    from nights join pooled using (table_name, column_name) group by all
+),
+judged as (
+    select
+        tonight.*, pooled.null_share as usual_null_share, pooled.usual_mean,
+        least(tonight.n_rows, pooled.usual_rows) as n_due,
+        tonight.n_null / nullif(tonight.n_rows, 0) as null_share,
+        pooled.n_nights >= 5 and pooled.n_rows >= 20 as is_judged,
+        case when pooled.n_positive >= 20 then tonight.mean_log - pooled.usual_log end as log_shift,
+        sqrt(greatest(log_factor, 1) * greatest(usual_log_squared - usual_log * usual_log, 0.0025)
+            / nullif(tonight.n_positive, 0)) as log_deviation,
+        sqrt(greatest(null_factor, 1) * n_due * pooled.null_share * (1 - pooled.null_share) + 1) as null_deviation,
+        greatest(
+            n_due * (1 - pooled.null_share) - (tonight.n_rows - tonight.n_null),
+            n_due * pooled.null_share - tonight.n_null
+        ) as n_lacking
+    from ops.arrived_columns as tonight
+    left join pooled using (table_name, column_name)
+    left join spreads using (table_name, column_name)
+    where tonight.run_id = $run and tonight.n_rows > 0
+),
+measured as (
+    select
+        area, table_name, column_name, n_rows, n_unknown, n_out_of_range, n_untidy, examples,
+        round(null_share, 4) as null_share, round(usual_null_share, 4) as usual_null_share, mean_value, usual_mean,
+        case when is_judged and n_lacking > 0.1 * n_due then n_lacking / null_deviation end as null_share_z,
+        case when is_judged and abs(log_shift) > 0.7 and (n_rows >= 20 or {_COUNTED})
+            then abs(log_shift) / log_deviation end as scale_z
+    from judged
+)
+select *, {_split("null_share_z")}, {_split("scale_z")} from measured
+"""
+
+# One row a column: what its usual values lack tonight. `distance` is the share of the usual rows that are missing from
+# their values; rows that come on top, such as those of a campaign, take nothing away. `unseen_share` is that of values
+# that never came before.
+RAW_VALUES = f"""
+create or replace table ops.raw_values as
+with sizes as (
+    select table_name, column_name, run_id, sum(n_rows) as n_night
+    from ops.arrived_values group by all
+),
+usual_sizes as (
+    select table_name, column_name, median(n_night) as usual_night from sizes where run_id <> $run group by all
+),
+nights as (
+    select sizes.* from sizes join usual_sizes using (table_name, column_name)
+    join ops.arrivals using (run_id, table_name)
+    where run_id <> $run and n_night <= 20 * usual_night
+    qualify row_number() over (partition by table_name, column_name order by last_load_id desc) <= 60
+),
+pooled as (
+    select table_name, column_name, value, sum(n_rows) as n_rows
+    from ops.arrived_values join nights using (table_name, column_name, run_id) group by all
+),
+totals as (
+    select table_name, column_name, sum(n_rows) as n_history, count(*) as n_values
+    from pooled group by all
+),
+counts as (select table_name, column_name, count(*) as n_nights from nights group by all),
+-- every night, tonight too, against the pool: value by value where the pool or the night has it
+each_night as (
+    select table_name, column_name, run_id, n_night from nights
+    union all
+    select table_name, column_name, run_id, n_night from sizes where run_id = $run
+),
+expected as (
+    select
+        each_night.*, pooled.value, pooled.n_rows / totals.n_history as usual_share,
+        coalesce(arrived.n_rows, 0) as n_rows,
+        least(each_night.n_night, usual_sizes.usual_night) as n_due,
+        greatest(n_due * usual_share - coalesce(arrived.n_rows, 0), 0) as n_lacking
+    from each_night
+    join usual_sizes using (table_name, column_name)
+    join totals using (table_name, column_name)
+    join pooled using (table_name, column_name)
+    left join ops.arrived_values as arrived using (table_name, column_name, run_id, value)
+),
+measured as (
+    select
+        table_name, column_name, run_id, any_value(n_night) as n_night,
+        sum(power(n_lacking, 2) / (n_due * usual_share + 1)) as chi_squared,
+        sum(n_lacking) / any_value(n_due) as distance,
+        arg_max(value, n_lacking) as lacking_value
+    from expected group by all
+),
+spreads as (
+    select
+        table_name, column_name, quantile_cont(chi_squared, 0.9) as usual_chi_squared, avg(distance) as usual_distance
+    from measured where run_id <> $run group by all
+),
+-- what never came in any night, the first load included
+unseen as (
+    select tonight.table_name, tonight.column_name, sum(tonight.n_rows) as n_new
+    from ops.arrived_values as tonight
+    left join (select distinct table_name, column_name, value from ops.arrived_values where run_id <> $run) as known
+        using (table_name, column_name, value)
+    where tonight.run_id = $run and known.value is null and not ({_NAMED}) group by all
+),
+judged as (
+    select
+        {_AREA} as area, table_name, column_name, measured.n_night as n_rows, lacking_value,
+        round(distance, 3) as distance,
+        case when n_nights >= 5 and n_history >= 100 and distance > 0.25 and distance > 2 * usual_distance
+            then chi_squared / greatest(usual_chi_squared, n_values) end as share_factor,
+        case when n_nights >= 5 and n_history >= 100 and n_new >= 3 then n_new / measured.n_night end as unseen_share
+    from measured
+    join totals using (table_name, column_name)
+    join counts using (table_name, column_name)
+    join spreads using (table_name, column_name)
+    left join unseen using (table_name, column_name)
+    where run_id = $run
+)
+select *, {_split("share_factor")} from judged
+"""
+
+# The shift of the clock that explains tonight's hours best, and by how much better (logarithm of the odds) than none.
+RAW_HOURS = f"""
+create or replace table ops.raw_hours as
+with hours as (select range as hour from range(24)),
+earlier as (
+    select table_name, column_name, hour, sum(n_rows) as n_rows, count(distinct run_id) as n_nights
+    from ops.arrived_hours where run_id <> $run group by all
+),
+totals as (
+    select table_name, column_name, sum(n_rows) as n_rows, max(n_nights) as n_nights from earlier group by all
+),
+profiles as (
+    select totals.table_name, totals.column_name, hours.hour,
+        ln((coalesce(earlier.n_rows, 0) + 1.0) / (totals.n_rows + 24)) as weight
+    from totals cross join hours left join earlier using (table_name, column_name, hour)
+    where totals.n_nights >= 5 and totals.n_rows >= 500
+),
+fits as (
+    select tonight.table_name, tonight.column_name, shifts.hour as shift, sum(tonight.n_rows) as n_rows,
+        sum(tonight.n_rows * profiles.weight) as fit
+    from ops.arrived_hours as tonight
+    cross join hours as shifts
+    join profiles on tonight.table_name = profiles.table_name and tonight.column_name = profiles.column_name
+        and profiles.hour = (tonight.hour - shifts.hour + 24) % 24
+    where tonight.run_id = $run group by all
+)
+select
+    {_AREA} as area, table_name, column_name, any_value(n_rows)::bigint as n_rows,
+    (arg_max(shift, fit) + 11) % 24 - 11 as shift_hours,
+    max(fit) - max(fit) filter (shift = 0) as shift_evidence
+from fits group by table_name, column_name
+"""
+
+RAW_SCORES = """
+create or replace table ops.raw_scores as
+with earlier as (
+    select
+        survey_id, count(*) as n_nights, sum(n_rows) as n_rows, sum(mean_share * n_rows) / sum(n_rows) as usual_share,
+        sum(mean_share_squared * n_rows) / sum(n_rows) as usual_squared
+    from ops.arrived_scores where run_id <> $run group by all
+)
+select
+    'surveys' as area, 'survey_responses' as table_name, tonight.survey_id, tonight.n_rows,
+    round(tonight.mean_share, 3) as mean_share, round(earlier.usual_share, 3) as usual_share,
+    case when earlier.n_nights >= 5 and earlier.n_rows >= 30
+        and (abs(tonight.mean_share - usual_share) > 0.2 or tonight.mean_share not between 0 and 1)
+        then abs(tonight.mean_share - usual_share)
+            / sqrt(greatest(usual_squared - usual_share * usual_share, 0.01) / tonight.n_rows) end as score_z
+from ops.arrived_scores as tonight left join earlier using (survey_id)
+where tonight.run_id = $run
+"""
