@@ -22,3 +22,25 @@
     {%- endfor -%}
     {{ nested.text }}
 {%- endmacro %}
+
+{#- Text without outer spaces; no-break spaces are spaces, zero-width marks are gone, and a letter with its accent is one
+    character (NFC), so that what looks equal is equal. -#}
+{% macro tidied(text) -%} {{ return(adapter.dispatch('tidied')(text)) }} {%- endmacro %}
+{% macro default__tidied(text) -%}
+    case
+        when strlen({{ text }}) = length({{ text }}) then trim({{ text }})
+        else trim(nfc_normalize(translate({{ text }}, chr(160) || chr(8239) || chr(8203) || chr(65279), '  ')))
+    end
+{%- endmacro %}
+{% macro spark__tidied(text) -%}
+    trim(translate({{ text }}, concat(char(160), decode(unhex('E280AFE2808BEFBBBF'), 'UTF-8')), '  '))
+{%- endmacro %}
+
+{#- Free text without e-mail addresses. -#}
+{% macro masked(text) -%} {{ return(adapter.dispatch('masked')(text)) }} {%- endmacro %}
+{% macro default__masked(text) -%}
+    regexp_replace({{ text }}, '[\w.+-]+@[\w-]+([.][\w-]+)+', '[e-mail]', 'g')
+{%- endmacro %}
+{% macro spark__masked(text) -%}
+    regexp_replace({{ text }}, '[\\w.+-]+@[\\w-]+([.][\\w-]+)+', '[e-mail]')
+{%- endmacro %}
