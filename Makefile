@@ -38,6 +38,9 @@ ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ra
 	$(BIN)/csw nightly --landing $(WAREHOUSE)-ravenstack/landing --warehouse $(WAREHOUSE)-ravenstack --as-of 2024-12-31 \
 		--var adapters=ravenstack ravenstack_dir=$(abspath $(RAVENSTACK))
 
+superset: $(STAMP) system-packages  ## Apache Superset on the published file and on PostgreSQL, under swaps
+	$(BIN)/python -m benchmarks.superset --warehouse $(WAREHOUSE)
+
 lint: $(STAMP)  ## ruff, and sqlfluff on the published tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
