@@ -71,7 +71,8 @@ class Sheet:
 
     def money_axis(self, title: str, **options: Any) -> alt.Axis:
         """An axis in thousands or millions of the reporting currency."""
-        expression = f"'{self.writer.symbol}' + replace(format(datum.value, '~s'), 'G', 'bn')"
+        amount = "replace(format(abs(datum.value), '~s'), 'G', 'bn')"
+        expression = f"(datum.value < 0 ? '−' : '') + '{self.writer.symbol}' + {amount}"
         return alt.Axis(title=title, labelExpr=expression, tickCount=5, **options)
 
     def last_complete(self, period_type: str) -> date | None:

@@ -98,7 +98,7 @@ def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> 
     from dbt.cli.main import dbtRunner
     from dbt.parser.manifest import extended_mashumaro_encoder
 
-    common = [*QUIET, *_project_arguments(), "--target-path", str(folder), "--vars", json.dumps(dict(variables))]
+    common = [*QUIET, *project_arguments(), "--target-path", str(folder), "--vars", json.dumps(dict(variables))]
     with dbt_environment(warehouse.build_file):
         outcome = dbtRunner().invoke(["parse", "--no-partial-parse", *common])
         if not outcome.success:
@@ -122,7 +122,8 @@ def _refuse_baked(manifest: Mapping[str, Any]) -> None:
         raise BuildError(f"{' or '.join(RUN_VARS)} is used where parsing fixes it (a config or a property): {names}")
 
 
-def _project_arguments() -> list[str]:
+def project_arguments() -> list[str]:
+    """Where dbt finds the project and its profile."""
     return ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
 
 
@@ -168,7 +169,7 @@ def build(
     # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
     # connections share this one database: opening the file hundreds of times took half of the build.
     with dbt_environment(warehouse.build_file), duckdb.connect(str(warehouse.build_file)) as con:
-        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *_project_arguments()])
+        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *project_arguments()])
         if outcome.result is None:
             raise BuildError(f"dbt could not run: {outcome.exception}")
         built = [_node_result(result) for result in outcome.result.results]

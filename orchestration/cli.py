@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_activate)
     command = commands.add_parser("dashboard", parents=[everywhere], help="make the pages of the published file again")
     command.set_defaults(run=_dashboard)
+    command = commands.add_parser("docs", parents=[everywhere], help="dbt's documentation and the column lineage")
+    command.set_defaults(run=_docs)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -268,6 +270,17 @@ def _dashboard(options: argparse.Namespace) -> int:
     warehouse = _published_warehouse(options)
     with exclusive(warehouse):
         _draw(warehouse)
+    return 0
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from dashboard.documents import make_documents
+
+    warehouse = _published_warehouse(options)
+    with exclusive(warehouse):
+        for path in make_documents(warehouse):
+            print(f"docs       {path}")
+        _draw(warehouse)  # the pages link to what is there
     return 0
 
 

@@ -351,3 +351,25 @@ def _assert_on_a_line(points: list[tuple[float, float]], within: float) -> None:
     assert len({value for value, _ in points}) >= 3
     fit = stats.linregress([value for value, _ in points], [place for _, place in points])
     assert all(abs(fit.intercept + fit.slope * value - place) <= within for value, place in points)
+
+
+# ----- documents -----
+
+
+@pytest.mark.long
+def test_csw_docs_makes_two_files_that_open_without_a_network(sample, browser, tmp_path, capsys):
+    copied = tmp_path / "warehouse"
+    shutil.copytree(sample.warehouse, copied, symlinks=True)
+    assert main(["docs", "--warehouse", str(copied)]) == 0, capsys.readouterr().err
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, away = context.new_page(), []
+    page.on("request", lambda request: away.append(request.url))
+    for name, words in (("dbt.html", "kpi_net_revenue_retention"), ("lineage.html", "kpi_net_revenue_retention")):
+        assert words in (copied / "docs" / name).read_text(encoding="utf-8")
+        page.goto((copied / "docs" / name).as_uri())
+        page.wait_for_timeout(2000)
+        assert page.inner_text("body").strip()
+    context.close()
+    assert not [url for url in away if url.startswith(("http:", "https:"))]
+    dictionary = (copied / "dashboard" / "dictionary.html").read_text(encoding="utf-8")
+    assert '<a href="../docs/lineage.html">' in dictionary

@@ -97,6 +97,18 @@ def test_every_published_table_has_an_enforced_contract_and_described_columns(sa
         assert not missing, f"{node['name']}: no description of {missing}"
 
 
+def test_exposures_name_what_is_read(sample):
+    exposures = {node["name"]: node for node in sample.manifest["exposures"].values()}
+    assert set(exposures) == {"dashboard", "published_file", "postgresql"}
+    read = {name: {key.rsplit(".", 1)[-1] for key in node["depends_on"]["nodes"]} for name, node in exposures.items()}
+    tables = {table for (table,) in sample.rows("select table_name from duckdb_tables()")}
+    published = {table for table in tables if not table.startswith("meta_")}
+    assert read["published_file"] == read["postgresql"] == published
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dashboard").glob("*.py"))
+    named = {table for table in published if re.search(rf"\b{table}\b", code)}
+    assert read["dashboard"] == named | {f"kpi_{slug}" for slug in KPIS}
+
+
 def test_every_raw_table_has_a_source_and_a_staging_model(sample):
     contract = ROOT / "orchestration/raw_contract.csv"
     with contract.open(newline="", encoding="utf-8") as handle:
