@@ -252,7 +252,7 @@ CAUSES = (
         r"""select account_id, _load_id > $settled from now_crm_accounts
         where not is_internal
             and regexp_matches(lower(account_name),
-                '^(test|demo|dummy|sandbox|qa)([ _-]*(account|company|customer|user|[0-9]+))?$')""",
+                '^(test|demo|dummy|sandbox|qa)([ _-]*(account|company|customer|user|[0-9]+))*$')""",
         "The name is that of a test account: set is_internal, and it leaves every mart.",
     ),
     Cause(
