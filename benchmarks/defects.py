@@ -1,4 +1,4 @@
-"""`python -m benchmarks.defects`: which defects are found the night they come, and how often a clean night is called bad.
+"""`python -m benchmarks.defects`: which defects are found the same night, and how often a clean night alarms.
 
 Options: --nights (clean nights, 200), --prior (nights before the spoiled one, 22), --accounts, --months, --events.
 """

@@ -96,15 +96,15 @@ select
         then judged.n_delivered / earlier.most_rows end as volume_factor,
     case when judged.delivered_files > 0 and judged.n_delivered = 0 and earlier.n_nights >= 5
         then 1 else 0 end as n_empty,
-    -- came every night and isn't here, or is away for twice its longest gap
+    -- came every night and isn't here, or is away for thrice its longest gap
     case when judged.table_name is not null then 0
         when earlier.n_nights >= 10 and earlier.longest_gap = 1 and earlier.usual_n >= 10
         then date_diff('day', earlier.last_arrived_on, $today::date)
         when earlier.n_nights >= 10
-        then date_diff('day', earlier.last_arrived_on, $today::date) + 1 - 2 * earlier.longest_gap
+        then date_diff('day', earlier.last_arrived_on, $today::date) - 1 - 3 * earlier.longest_gap
         end as overdue_days,
     case when judged.rows_before >= 100 then judged.n_deleted / judged.rows_before end as deleted_share,
-    case when judged.n_quarantined >= 5
+    case when judged.n_quarantined >= 5 or (judged.n_quarantined = judged.n_delivered and judged.n_delivered > 1)
         then judged.n_quarantined / nullif(judged.n_delivered, 0) end as quarantined_share,
     case when earlier.n_nights >= 5 and earlier.usual_repeated < 0.5 and (judged.n_rows >= 5 or judged.n_rows = 0)
         then judged.repeated_share end as repeated_share,

@@ -302,7 +302,7 @@ def _other_rules(area: str) -> list[Rule]:
             "The hours of the day are shifted against all nights before: timestamps must be UTC or carry their offset. "
             "Deliver them so, then run again.",
             ("column_name", "shift_hours", "n_rows"),
-            max_value=14,
+            max_value=10,
         ),
         rule(
             "scores_keep_their_scale",

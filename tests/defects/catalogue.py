@@ -189,7 +189,7 @@ DEFECTS = [
     Defect("exact repeats", "support_tickets", copy(lambda row: {}), "repaired", (), "row", touches=True),
     Defect("another offset", "product_events", put("occurred_at", lambda text: later(2)(text) + "+02:00"), "repaired", (), "row"),
     Defect("binary noise", "billing_invoices", put("amount_paid", lambda text: f"{text}000000000002"), "repaired", (), "row",
-           touches=True),
+           touches=True, only=has("amount_paid")),
     Defect("SQL in a name", "crm_accounts", put("account_name", "Robert'); DROP TABLE raw.crm_accounts;--"), "repaired", (),
            "row", doses=FEW),
     Defect("rows out of order", "product_events", lambda rows, hit, _: rows[::-1], "repaired", (), "row", doses=WHOLE),
