@@ -7,6 +7,10 @@ changes as (
     select * from {{ ref('int_playbook_changes') }}
 ),
 
+peers as (
+    select * from {{ ref('int_playbook_comparisons') }}
+),
+
 -- every run stands in 'all', one with an account in its segment too
 placed as (
     select 'all' as segment_value, runs.* from runs
@@ -31,13 +35,6 @@ counted as (
     group by playbook_name, quarter, segment_value
 ),
 
-comparisons as (
-    select action_id, avg(mean_after - mean_before) as mean_change
-    from changes
-    where not is_treated
-    group by action_id
-),
-
 effects as (
     select
         placed.playbook_name,
@@ -46,24 +43,24 @@ effects as (
         count(*) as n_measured,
         avg(treated.mean_before) as mean_before,
         avg(treated.mean_after) as mean_after,
-        avg(comparisons.mean_change) as mean_change_comparison
+        avg(peers.mean_change) as mean_change_comparison
     from placed
-    inner join changes as treated on placed.action_id = treated.action_id and treated.is_treated
-    left join comparisons on placed.action_id = comparisons.action_id
+    inner join changes as treated on placed.action_id = treated.action_id
+    left join peers on placed.action_id = peers.action_id
     group by placed.playbook_name, placed.quarter, placed.segment_value
 ),
 
--- accounts compared with a run that was measured itself
+-- an account has one segment
 compared as (
-    select
-        placed.playbook_name,
-        placed.quarter,
-        placed.segment_value,
-        count(distinct peers.account_id) as n_comparison
-    from placed
-    inner join changes as treated on placed.action_id = treated.action_id and treated.is_treated
-    inner join changes as peers on placed.action_id = peers.action_id and not peers.is_treated
-    group by placed.playbook_name, placed.quarter, placed.segment_value
+    select playbook_name, quarter, segment as segment_value, count(*) as n_comparison
+    from peers
+    where account_id is not null
+    group by playbook_name, quarter, segment
+    union all
+    select playbook_name, quarter, 'all' as segment_value, count(*) as n_comparison
+    from peers
+    where account_id is not null
+    group by playbook_name, quarter
 ),
 
 final as (
