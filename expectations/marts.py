@@ -126,4 +126,26 @@ _TABLES_SUITE = Suite(
     ],
 )
 
-MART_SUITES = [_TABLES_SUITE, *(_family_suite(family) for family in FAMILIES)]
+_REMEDY_OF_LOSS = (
+    "A row that was delivered is neither staged nor left out for a known reason: a fault of the loader or of a staging "
+    "model. The table ops.conservation of the build file has the figures; the published file stays as it was."
+)
+
+_BOOKS_SUITE = Suite(
+    "books",
+    [
+        Rule(
+            name=name,
+            profile="conservation",
+            kind="ExpectColumnValuesToBeBetween",
+            arguments={"column": column, "min_value": 0, "max_value": 0},
+            severity="error",
+            remedy=_REMEDY_OF_LOSS,
+            where=("is_judged", "yes"),
+            identify=("table_name", "delivered", "loaded", "quarantined", "staged", "lost", "misplaced"),
+        )
+        for name, column in (("no_row_is_lost", "lost"), ("loads_are_as_they_came", "misplaced"))
+    ],
+)
+
+MART_SUITES = [_BOOKS_SUITE, _TABLES_SUITE, *(_family_suite(family) for family in FAMILIES)]

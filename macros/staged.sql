@@ -22,6 +22,11 @@
 {%- endmacro %}
 
 {% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], account=true, contact=none, keep_internal=false) -%}
+{#- How the table is read, for those who account for its rows. -#}
+{%- do config(meta={'staged': {
+    'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account, 'contact': contact,
+    'keep_internal': keep_internal, 'lower': lower, 'upper': upper,
+}}) -%}
 {%- set columns = raw_columns(table) -%}
 with landed as (
     {{ landed_rows(area, table) }}

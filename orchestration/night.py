@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from expectations.judge import Judge
     from expectations.rules import Finding, SuiteResult
     from orchestration.alerting import Told
+    from orchestration.conservation import TableAccount
     from orchestration.data_tests import NodeResult
     from orchestration.loading import LoadReport
     from orchestration.publishing import Publication
@@ -88,6 +89,7 @@ class Night:
     load: LoadReport | None = None
     nodes: list[NodeResult] = field(default_factory=list)
     suites: list[SuiteResult] = field(default_factory=list)
+    accounts: list[TableAccount] = field(default_factory=list)
     publication: Publication | None = None
     served: dict[str, str] = field(default_factory=dict)
     unserved: list[Problem] = field(default_factory=list)

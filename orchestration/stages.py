@@ -28,6 +28,7 @@ def load(night: Night) -> None:
     Raises:
         Stopped: the folder is missing, a file is refused, or nothing has ever landed.
     """
+    from orchestration.conservation import seal_loads
     from orchestration.history import carry_history
     from orchestration.loading import create_landing_schema, load_landing, load_time
     from orchestration.replaying import close_replaced
@@ -48,6 +49,7 @@ def load(night: Night) -> None:
                     progress=lambda line: night.say(f"  {line}"),
                     as_of=night.settings.as_of,
                 )
+            seal_loads(con)
             close_replaced(con, run_id=night.run_id, now=night.started_at.replace(tzinfo=None))
             _refuse_unread(night, con)
             carried = carry_history(con, night.warehouse.marts_file)
@@ -113,9 +115,14 @@ def check_marts(night: Night) -> None:
     """Great Expectations on what is about to leave."""
     from expectations.marts import MART_SUITES
     from expectations.profiles import profile_marts
+    from orchestration import building
+    from orchestration.conservation import take_account
 
     with night.stage("checking the marts"):
+        manifest = building.read_manifest(building.prepare_manifest(night.warehouse, night.settings.given_vars))
         with night.connect() as con:
+            zone = night.settings.var("reporting_timezone")
+            night.accounts = take_account(con, manifest, as_of=night.settings.as_of, timezone=zone)
             profile_marts(con, night.settings.as_of, night.warehouse.marts_file)
         night.suites += night.judge.run(night.warehouse.build_file, MART_SUITES)
         _block(night)

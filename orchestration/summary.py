@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.conservation import lines_of
 from orchestration.night import BLOCKED, FAILED, PUBLISHED, UNFINISHED, Night
 from orchestration.warehouse import Warehouse, is_running
 
@@ -42,6 +43,11 @@ def summary_of(night: Night) -> str:
         if extra:
             lines.append(f"    columns not in the contract, left out: {', '.join(sorted(extra))}")
         lines += [f"    not loaded: {notice}" for notice in load.notices[:PROBLEMS_SHOWN]]
+    lines += (
+        [f"  {'kept' if not at else '':9}  {line}" for at, line in enumerate(lines_of(night.accounts))]
+        if night.accounts
+        else []
+    )
     lines += _built_and_checked(night)
     lines.append("  seconds    " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in night.stages.items()))
     lines += _problems(night)
