@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 
 from orchestration.data_tests import TESTS_FILE, NodeResult, run_tests, write_tests
+from orchestration.personal import masked
 from orchestration.settings import Settings
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
@@ -205,7 +206,8 @@ def failing_rows(build_file: Path, result: NodeResult, limit: int = 5) -> list[s
         found = con.execute(f"select * from ({sql}) as failing limit {int(limit)}")
         names = [column[0] for column in found.description][:COLUMNS_SHOWN]
         return [
-            ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=False)) for row in found.fetchall()
+            ", ".join(f"{name}={masked(name, value)}" for name, value in zip(names, row, strict=False))
+            for row in found.fetchall()
         ]
 
 

@@ -97,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_dashboard)
     command = commands.add_parser("docs", parents=[everywhere], help="dbt's documentation and the column lineage")
     command.set_defaults(run=_docs)
+    command = commands.add_parser("erase", parents=[everywhere], help="erase a contact or an account from every file")
+    who = command.add_mutually_exclusive_group(required=True)
+    who.add_argument("--contact", metavar="ID")
+    who.add_argument("--account", metavar="ID", help="its contacts, too")
+    command.add_argument("--landing", type=Path, metavar="DIR", help="rewrite the landing files that hold it, too")
+    command.set_defaults(run=_erase)
     command = commands.add_parser("query", parents=[everywhere], help="run a SELECT on the published file")
     command.add_argument("sql")
     command.add_argument("--csv", action="store_true", help="print CSV, all rows")
@@ -336,6 +342,33 @@ def _activate(options: argparse.Namespace) -> int:
     first = "; what the last run left on its way went first" if sent.resumed else ""
     print(f"{sent.rows:,} accounts sent in {sent.batches} batches, {sent.unchanged:,} unchanged{first}")
     return 0
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from orchestration.erasing import erase
+
+    settings = resolve_settings(warehouse=options.warehouse)
+    warehouse = Warehouse(settings.warehouse)
+    if options.landing is not None and not options.landing.is_dir():
+        raise UsageError(f"there is no landing folder {options.landing}")
+    if not warehouse.build_file.exists():
+        raise UsageError(f"nothing has been loaded in {warehouse.root}")
+    with exclusive(warehouse):
+        report = erase(
+            warehouse,
+            contact=options.contact,
+            account=options.account,
+            landing=options.landing,
+            pseudonym_key=settings.pseudonym_key,
+            now=now_utc().replace(tzinfo=None),
+        )
+    print(f"erased; {report.token} stands for it now, in {len(report.rewritten)} files written anew")
+    for path in report.still_held:
+        print(f"  still in a landing file, which is yours: {path} (rewritten with --landing DIR)")
+    print(
+        "the next csw nightly builds everything anew; copies elsewhere follow with csw serve and your backups with you"
+    )
+    return PUBLISHED
 
 
 def _query(options: argparse.Namespace) -> int:

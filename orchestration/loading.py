@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from orchestration.contract import DELETED, TABLES, Table
 from orchestration.conversion import Projection, Source, explain, is_nested, projection
+from orchestration.personal import without_value
 from orchestration.reading import (
     FileRefused,
     Header,
@@ -525,7 +526,7 @@ class _Load:
                 line=line,
                 column=first.column,
                 value=first.value,
-                reason="; ".join(problem.reason for problem in problems),
+                reason=reason_of(problems, file.table),
                 remedy="; ".join(dict.fromkeys(problem.remedy for problem in problems)),
             )
             entry = {
@@ -809,6 +810,11 @@ def _arrow_rows(records: Sequence[Record], positions: Collection[int], file: Lan
     for name, value in file.partition:
         columns[f"p_{name}"] = pa.array([value] * len(records), pa.string())
     return pa.table(columns)
+
+
+def reason_of(problems: Sequence[Problem], table: Table) -> str:
+    """What is wrong with a row, in one line that may be shown."""
+    return "; ".join(without_value(problem.reason, problem.value, table.name) for problem in problems)
 
 
 def _bad_rows(

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
+from orchestration.personal import pseudonym
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse, open_database
 
@@ -46,13 +48,14 @@ class Publication:
 @dataclass(frozen=True)
 class Mart:
     """A table to publish: its name, its key (what orders its rows, too), what its docs say (columns by name), and which
-    columns hold text as somebody wrote it."""
+    columns hold text as somebody wrote it or ids of contacts."""
 
     name: str
     grain: Sequence[str]
     description: str
     columns: Mapping[str, str]
     free_text: frozenset[str] = frozenset()
+    contacts: frozenset[str] = frozenset()
 
 
 FREE_TEXT = "free_text"
@@ -69,6 +72,11 @@ def marts_of(manifest: Mapping[str, Any]) -> list[Mart]:
             columns={name: column["description"] for name, column in node["columns"].items()},
             free_text=frozenset(
                 name for name, column in node["columns"].items() if FREE_TEXT in column["config"]["tags"]
+            ),
+            contacts=frozenset(
+                name
+                for name, column in node["columns"].items()
+                if column["config"]["meta"].get("personal") == "contact"
             ),
         )
         for unique_id, node in manifest["nodes"].items()
@@ -134,14 +142,22 @@ def clean_leftovers(warehouse: Warehouse) -> list[str]:
     return [path.name for path in leftovers]
 
 
-def publish(warehouse: Warehouse, marts: Sequence[Mart], publication: Publication, keep: int) -> Path:
+def publish(
+    warehouse: Warehouse,
+    marts: Sequence[Mart],
+    publication: Publication,
+    keep: int,
+    pseudonym_key: str | None = None,
+) -> Path:
     """Write the marts and `meta_publication` aside, audit them, swap them in, and keep the last `keep` versions.
+
+    With a `pseudonym_key`, ids of contacts leave as pseudonyms.
 
     Raises:
         OSError, duckdb.Error: the file could not be written or differs from the build; the published one is as it was.
     """
     part = warehouse.versions / f"{publication.version}{PART}"
-    _write(part, warehouse.build_file, marts, publication)
+    _write(part, warehouse.build_file, marts, publication, pseudonym_key)
     part.chmod(0o444)
     sync(part)
     sync(warehouse.versions)
@@ -173,7 +189,9 @@ def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
     return read_publication(warehouse.marts_file)
 
 
-def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Publication) -> None:
+def _write(
+    part: Path, build_file: Path, marts: Sequence[Mart], publication: Publication, pseudonym_key: str | None
+) -> None:
     for stale in (part, part.with_name(part.name + ".wal")):
         stale.unlink(missing_ok=True)
     with open_database(":memory:", spill=build_file.parent) as con:
@@ -182,7 +200,8 @@ def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Pub
         for mart in marts:
             source = f"{quote_name(build_file.stem)}.marts.{quote_name(mart.name)}"
             order = ", ".join(map(quote_name, mart.grain)) or "all"
-            con.execute(f"create table aside.main.{quote_name(mart.name)} as select * from {source} order by {order}")
+            rows = _pseudonymised(con, source, mart, pseudonym_key) if pseudonym_key else source
+            con.execute(f"create table aside.main.{quote_name(mart.name)} as select * from {rows} order by {order}")
             _comment(con, mart)
             built, written = (
                 con.execute(f"select count(*) from {table}").fetchone()[0]
@@ -197,6 +216,20 @@ def _write(part: Path, build_file: Path, marts: Sequence[Mart], publication: Pub
         raise duckdb.IOException(f"{part.name} was not closed: a .wal lies beside it")
     if read_publication(part) != publication:
         raise duckdb.IOException(f"{part.name} doesn't read back as it was written")
+
+
+def _pseudonymised(con: duckdb.DuckDBPyConnection, source: str, mart: Mart, key: str) -> str:
+    """The source with pseudonyms for the ids of contacts, as a subquery."""
+    if not mart.contacts:
+        return source
+    replaced = []
+    for column in sorted(mart.contacts):
+        ids = con.execute(f"select distinct {column} from {source} where {column} is not null").fetchall()
+        names = {contact_id: pseudonym(key, contact_id) for (contact_id,) in ids}
+        table = quote_name(f"pseudonyms of {mart.name}.{column}")
+        con.register(table.strip('"'), pa.table({"id": list(names.keys()), "stands_as": list(names.values())}))
+        replaced.append(f"(select stands_as from {table} where id = {column}) as {column}")
+    return f"(select * replace ({', '.join(replaced)}) from {source})"
 
 
 def _comment(con: duckdb.DuckDBPyConnection, mart: Mart) -> None:

@@ -425,7 +425,8 @@ def _quoted_fields(lines: _Lines, taken: list[str]) -> list[str] | Problem:
             ending = _FIELD_ENDS.match(line, position)
             if ending is None:
                 rest = line[position : position + 40].rstrip("\r\n")
-                return Problem(f"text after a closing quote: {rest!r}", 'write "" for a quote inside a quoted field')
+                remedy = 'write "" for a quote inside a quoted field'
+                return Problem(f"text after a closing quote: {rest!r}", remedy, value=rest)
         else:
             ending = _PLAIN_FIELD.match(line, position)
             text_end = ending.start(1) if ending.group(1) else ending.end()

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.loading import LoggedFile, converted, create_landing_schema, load_again
+from orchestration.loading import LoggedFile, converted, create_landing_schema, load_again, reason_of
 from orchestration.reading import Problem, Record
 from orchestration.variables import UsageError
 
@@ -92,7 +92,7 @@ def _replay_file(
     report.replayed += len(loaded)
     for place, problems in sorted(refused.items()):
         row = tried[place]
-        reason, remedy = "; ".join(one.reason for one in problems), "; ".join(one.remedy for one in problems)
+        reason, remedy = reason_of(problems, logged.table), "; ".join(one.remedy for one in problems)
         report.refused.append(f"{logged.path}:{row.line}: {reason}; {remedy}")
         con.execute(
             "update ops.quarantine set reason = ?, remedy = ?, column_name = ?, value = ? where quarantine_id = ?",

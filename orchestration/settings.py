@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
+from orchestration.personal import checked_key
 from orchestration.variables import UsageError, parse_var, var_defaults
 from serving.address import Server, server_of
 
@@ -59,6 +60,7 @@ class Settings:
     serve: Server | None = None
     alert_webhook: str | None = None
     alert_smtp: str | None = None
+    pseudonym_key: str | None = field(default=None, repr=False)
 
     def var(self, name: str) -> Any:
         """The value in force of one var."""
@@ -95,7 +97,7 @@ def resolve_settings(
 ) -> Settings:
     """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_VARS, CSW_VERSIONS,
     CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
-    CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP), then defaults. An option given twice keeps its last value.
+    CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP, CSW_PSEUDONYM_KEY), then defaults. An option given twice keeps its last value.
 
     Raises:
         UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, a web server
@@ -133,6 +135,7 @@ def resolve_settings(
         else None,
         alert_webhook=webhook or None,
         alert_smtp=smtp or None,
+        pseudonym_key=checked_key(env.get("CSW_PSEUDONYM_KEY")),
     )
 
 

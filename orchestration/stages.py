@@ -155,7 +155,13 @@ def publish(night: Night) -> None:
             run_id=night.run_id,
             previous_published_at=previous.published_at if previous else None,
         )
-        publishing.publish(night.warehouse, publishing.marts_of(manifest), publication, night.settings.versions)
+        publishing.publish(
+            night.warehouse,
+            publishing.marts_of(manifest),
+            publication,
+            night.settings.versions,
+            night.settings.pseudonym_key,
+        )
         night.publication = publication
         with night.connect() as con:
             accept_arrivals(con, night.run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import json
 import os
@@ -20,6 +21,40 @@ CSW = [str(Path(sys.executable).with_name("csw"))]
 SAMPLE_END = "2026-10-31"
 
 
+# Planted into the sample's landing files, one for each column of personal data.
+CANARIES = {
+    ("crm_contacts", "email"): "canary.contact@leak.example",
+    ("crm_contacts", "title"): "Canary Keeper Xyzzy",
+    ("crm_users", "full_name"): "Ahoy Canaryname",
+    ("crm_users", "email"): "canary.staff@leak.example",
+    ("survey_responses", "comment"): "canarycomment, please call me on +49 170 5550199",
+    ("feedback_items", "body"): "canarybody, please write to canary.text@leak.example",
+    ("feedback_items", "url"): "https://canary.example/u/ada",
+    ("cs_health_ratings", "comment"): "canarypulse, her phone is +49 170 5550188",
+}
+
+
+def plant_canaries(landing: Path) -> str:
+    """Overwrite personal values with canaries; returns the contact they speak of, who answered, wrote and asked."""
+    with (landing / "survey_responses.csv").open(newline="") as handle:
+        contact = next(row["contact_id"] for row in csv.DictReader(handle) if row["comment"] and row["contact_id"])
+    for table in {table for table, _ in CANARIES}:
+        file = landing / f"{table}.csv"
+        with file.open(newline="") as handle:
+            reader = csv.DictReader(handle)
+            names, rows = reader.fieldnames, list(reader)
+        is_theirs = {"crm_contacts": "contact_id", "survey_responses": "contact_id"}.get(table)
+        row = next(row for row in rows if is_theirs is None or (row[is_theirs] == contact and row.get("comment", "-")))
+        row |= {column: text for (name, column), text in CANARIES.items() if name == table}
+        if table == "feedback_items":
+            row["contact_id"] = contact
+        with file.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    return contact
+
+
 @dataclass(frozen=True)
 class Published:
     """A warehouse folder after a night that published, and what that night printed."""
@@ -27,6 +62,7 @@ class Published:
     warehouse: Path
     landing: Path
     output: str
+    canary_contact: str
 
     @property
     def marts_file(self) -> Path:
@@ -75,9 +111,10 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Published:
             size = ("--accounts", 200, "--months", 26, "--events", 60000)
             made = run_csw("sample", *size, "--end", SAMPLE_END, "--out", landing)
             assert made.returncode == 0, made.stdout + made.stderr
+            (folder / "canary.txt").write_text(plant_canaries(landing))
             night = run_csw(
                 "nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", SAMPLE_END, draws=True
             )
             assert night.returncode == 0, night.stdout + night.stderr
             output.write_text(night.stdout + night.stderr)
-    return Published(warehouse, landing, output.read_text())
+    return Published(warehouse, landing, output.read_text(), (folder / "canary.txt").read_text())

@@ -1,0 +1,184 @@
+"""Nothing delivered is lost, and it does not matter how it was delivered: orders, files, formats, repeats."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.conservation import TableAccount, lines_of, seal_loads, take_account
+from orchestration.contract import DELETED, TABLES
+from orchestration.loading import create_landing_schema, load_landing
+from tests.dbt_runs import FILE, run_models
+from tests.deliveries import deliver, raw_content
+from tests.histories import history, settings
+from tests.recomputation.landed import known, winners
+
+pytestmark = pytest.mark.slow
+
+LOADED_AT = datetime(2026, 3, 1)
+MODELS = ("+path:models/staging", "+int_usage_user_months", "+int_usage_feature_months")
+
+
+@pytest.fixture(scope="module")
+def manifest_folder(sample):
+    [manifest] = (sample.warehouse / "build" / "target").glob("*/manifest.msgpack")
+    return manifest.parent
+
+
+def prepare_history_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """The schemas that a night has before dbt runs."""
+    create_landing_schema(con)
+    seal_loads(con)
+
+
+def deliver_and_build(manifest_folder: Path, folder: Path, seed: int, order: int, *, nights: int = 1) -> Path:
+    """One history, delivered in one of many ways over some nights; returns the build file."""
+    folder.mkdir()
+    chosen, file = settings(seed), folder / FILE
+    deliver(history(seed), folder / "delivered", order)
+    files = sorted(path for path in (folder / "delivered").rglob("*") if path.is_file())
+    for night in range(nights):
+        for path in files[night::nights]:
+            landed = folder / "landing" / path.relative_to(folder / "delivered")
+            landed.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, landed)
+        with duckdb.connect(str(file)) as con:
+            prepare_history_tables(con)
+            report = load_landing(
+                con, folder / "landing", run_id=f"run{night}", loaded_at=LOADED_AT, progress=lambda _: None
+            )
+            assert report.refused_files == []
+            seal_loads(con)
+        run_models(manifest_folder, file, chosen, MODELS)
+    return file
+
+
+def account(sample, file: Path, seed: int) -> dict[str, TableAccount]:
+    chosen = settings(seed)
+    with duckdb.connect(str(file)) as con:
+        accounts = take_account(con, sample.manifest, as_of=chosen.as_of, timezone=chosen.reporting_timezone)
+    return {one.table_name: one for one in accounts}
+
+
+def staged_content(file: Path) -> dict[str, tuple]:
+    """Rows and hash of every staged table, without what names the load."""
+    with duckdb.connect(str(file), read_only=True) as con:
+        content = {}
+        names = con.execute(
+            """select schema_name || '.' || table_name, list(column_name) from duckdb_columns()
+            where schema_name in ('staging', 'intermediate') group by all"""
+        ).fetchall()
+        for name, columns in names:
+            kept = ", ".join(column for column in columns if column not in ("_load_id", "last_load_id"))
+            # rows of no event stay where an event was moved away
+            where = "where n_events > 0" if "int_usage" in name else ""
+            content[name] = con.execute(
+                f"select count(*), sum(hash(kept)) from (select {kept} from {name} {where}) as kept"
+            ).fetchone()
+        return content
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
+def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(
+    sample, manifest_folder, tmp_path, seed
+):
+    once = deliver_and_build(manifest_folder, tmp_path / "once", seed, order=10 + seed)
+    nightly = deliver_and_build(manifest_folder, tmp_path / "nightly", seed, order=20 + seed, nights=2)
+    with duckdb.connect(str(once), read_only=True) as con, duckdb.connect(str(nightly), read_only=True) as other:
+        assert raw_content(con, distinct=True) == raw_content(other, distinct=True)
+    first, second = staged_content(once), staged_content(nightly)
+    for content in (first, second):
+        del content["staging.stg_product__event_repeats"]  # says how often an event came
+    assert first == second
+    for file in (once, nightly):
+        assert_accounted(account(sample, file, seed), seed)
+
+
+def assert_accounted(accounts: dict[str, TableAccount], seed: int) -> None:
+    """The parts of each table, counted in plain Python from the rows of the history."""
+    chosen = settings(seed)
+    for name, rows in history(seed).items():
+        if not rows:
+            continue
+        one = accounts[name]
+        key = [column.name for column in TABLES[name].columns if column.key]
+        distinct = {tuple(row.get(column.name) for column in (*TABLES[name].columns, DELETED)) for row in rows}
+        keys = {tuple(row[part].strip() if isinstance(row[part], str) else row[part] for part in key) for row in rows}
+        alive = winners(rows, key)
+        seen = known(alive, name, chosen)
+        assert (one.lost, one.misplaced, one.waiting, one.quarantined) == (0, 0, 0, 0), name
+        assert one.delivered == one.loaded >= len(rows), name
+        assert one.deleted == len(keys) - len(alive), name
+        assert one.later == len(alive) - len(seen), name
+        assert one.staged + one.internal == len(seen), name
+        if name != "product_events":
+            assert one.superseded == len(distinct) - len(keys), name
+        assert one.copies + one.superseded == one.loaded - len(keys), name
+
+
+@pytest.fixture(scope="module")
+def built(sample, manifest_folder, tmp_path_factory):
+    return deliver_and_build(manifest_folder, tmp_path_factory.mktemp("built") / "one", 2, order=5)
+
+
+@contextmanager
+def tampered(built: Path, folder: Path, *statements: str) -> Iterator[Path]:
+    file = folder / FILE
+    shutil.copy(built, file)
+    with duckdb.connect(str(file)) as con:
+        for statement in statements:
+            con.execute(statement)
+    yield file
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "lost", "misplaced"),
+    [
+        (
+            "crm_accounts",
+            "delete from staging.stg_crm__accounts where rowid = 0",
+            1,
+            0,
+        ),
+        ("crm_accounts", "delete from raw.crm_accounts where rowid = 0", None, 1),
+        ("crm_accounts", "update raw.crm_accounts set account_name = 'Other' where rowid = 0", 0, 1),
+        ("product_events", "delete from intermediate.int_usage_user_months where n_events = 1", "some", 0),
+        ("product_events", "update raw.product_events set user_id = 'other' where rowid = 0", 0, 1),
+        (
+            "first",
+            "update ops.load_log set delivered_rows = 9999 where rowid in (select min(rowid) from ops.load_log)",
+            0,
+            1,
+        ),
+    ],
+)
+def test_a_row_that_is_gone_or_changed_shows(sample, built, tmp_path, table, statement, lost, misplaced):
+    with tampered(built, tmp_path, statement) as file:
+        accounts = account(sample, file, 2)
+    one = accounts.pop(table if table != "first" else next(name for name in accounts if accounts[name].misplaced))
+    if lost == "some":
+        assert one.lost > 0
+    elif lost is not None:
+        assert one.lost == lost
+    assert one.misplaced == misplaced
+    assert any(line.startswith(f"{one.table_name}: ") for line in lines_of([one]))
+    # an account that is not staged takes nothing else with it
+    assert all(other.misplaced == 0 for other in accounts.values())
+
+
+def test_the_account_adds_up_over_quarantine(sample, built, tmp_path):
+    """Quarantined rows are part of what was delivered."""
+    entry = """insert into ops.quarantine by name select 'q' || load_id as quarantine_id, load_id, table_name, path,
+        1 as line, 'open' as status from ops.load_log where table_name = 'surveys' limit 1"""
+    grown = """update ops.load_log set delivered_rows = 9999 where rowid in (select min(rowid) from ops.load_log)"""
+    with tampered(built, tmp_path, entry, grown) as file:
+        one = account(sample, file, 2)["surveys"]
+    assert (one.quarantined, one.waiting, one.lost, one.misplaced) == (1, 1, 0, 0)
+    assert one.delivered == one.loaded + 1
+    assert "1 waiting" in next(lines_of([one]))
+    assert replace(one, waiting=0) != one
