@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import shutil
 import sqlite3
 from datetime import UTC, datetime
@@ -33,14 +34,15 @@ KEY = "a secret of sixteen or more"
 
 
 def places_of(con: duckdb.DuckDBPyConnection, text: str) -> set[tuple[str, str]]:
-    """The text columns of a database in which a text stands anywhere."""
+    """The text columns of a database in which a text stands, and not as part of a longer word."""
+    alone = rf"(^|[^\w-]){re.escape(text)}($|[^\w-])"
     columns = con.execute(
         "select table_name, column_name from duckdb_columns() where data_type = 'VARCHAR' and not internal"
     ).fetchall()
     return {
         (table, column)
         for table, column in columns
-        if con.execute(f'select 1 from "{table}" where contains("{column}", ?) limit 1', [text]).fetchone()
+        if con.execute(f'select 1 from "{table}" where regexp_matches("{column}", ?) limit 1', [alone]).fetchone()
     }
 
 
@@ -50,8 +52,14 @@ def files_with(folder: Path, texts: list[str], *, but: tuple[str, ...] = ()) -> 
         (str(file.relative_to(folder)), text)
         for file in folder.rglob("*")
         if file.is_file() and file.relative_to(folder).parts[0] not in but
+        for data in [file.read_bytes()]
         for text in texts
-        if text.encode() in file.read_bytes()
+        # an id of eight letters is part of other ids
+        if (
+            re.search(rb"(?<![\w-])" + re.escape(text.encode()) + rb"(?![\w-])", data)
+            if len(text) < 12
+            else text.encode() in data
+        )
     }
 
 
