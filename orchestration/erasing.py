@@ -380,6 +380,9 @@ def _rewrite_others(warehouse: Warehouse, subject: Subject) -> list[str]:
             continue
         if _is_sqlite(file):
             changed = _scrub_sqlite(file, subject)
+        elif _is_duckdb(file):
+            _rewrite(file, lambda con: _scrub_tables(con, subject, "main"), warehouse.build)
+            changed = True
         elif file.suffix in TEXT_FILES:
             changed = _scrub_text(file, subject)
         else:
@@ -392,6 +395,11 @@ def _rewrite_others(warehouse: Warehouse, subject: Subject) -> list[str]:
 def _is_sqlite(file: Path) -> bool:
     with file.open("rb") as stream:
         return stream.read(16) == b"SQLite format 3\x00"
+
+
+def _is_duckdb(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(12)[8:] == b"DUCK"
 
 
 def _scrub_text(file: Path, subject: Subject) -> bool:
