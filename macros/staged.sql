@@ -25,7 +25,7 @@
 {#- How the table is read, for those who account for its rows. -#}
 {%- do config(meta={'staged': {
     'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account, 'contact': contact,
-    'keep_internal': keep_internal, 'lower': lower, 'upper': upper,
+    'keep_internal': keep_internal, 'lower': lower, 'upper': upper, 'text': 'nullif(' ~ tidied('$') ~ ", '')",
 }}) -%}
 {%- set columns = raw_columns(table) -%}
 with landed as (

@@ -166,15 +166,17 @@ def _staged(
     """What became of the rows of a table that one staging model reads."""
     raw, staging = f"raw.{reading['table']}", f"{node['schema']}.{node['alias']}"
     keys, resolved = reading["key"], reading["account"]
+
+    def text(column: str) -> str:
+        return reading["text"].replace("$", column)
+
     staged_as = {"account_id": "source_account_id"} if resolved else {}
     same = " and ".join(f"landed.{name} is not distinct from staged.{staged_as.get(name, name)}" for name in keys)
     left_out = " and ".join(f"landed.{name} is not distinct from left_out.{name}" for name in keys)
     types = TABLES[reading["table"]].by_name
     folded = dict.fromkeys(reading["lower"], "lower") | dict.fromkeys(reading["upper"], "upper")
     trimmed = ", ".join(
-        f"{folded.get(name, '')}(nullif(trim({name}), '')) as {name}"
-        if types[name].type == "VARCHAR"
-        else f"{name} as {name}"
+        f"{folded.get(name, '')}({text(name)}) as {name}" if types[name].type == "VARCHAR" else f"{name} as {name}"
         for name in keys
     )
     happened = reading["happened"] or reading["happened_on"]
@@ -188,10 +190,10 @@ def _staged(
     if reading["contact"]:
         owner = f"""coalesce({owner}, (
             select any_value(source_account_id) from staging.stg_crm__contacts as contacts
-            where contacts.contact_id = trim(landed.{reading["contact"]})))"""
+            where contacts.contact_id = {text("landed." + reading["contact"])}))"""
     is_internal = "false"
     if resolved and not reading["keep_internal"]:
-        is_internal = f"""trim({owner}) in (
+        is_internal = f"""{text(owner)} in (
             select source_account_id from staging.stg_crm__account_ids where is_internal)"""
     row = con.execute(
         f"""with landed_keys as (select distinct {trimmed} from {raw}),

@@ -33,6 +33,12 @@ PUBLISHED = {
 KEY = "a secret of sixteen or more"
 
 
+def as_published(origin: tuple[str, str]) -> str:
+    """A canary as staging leaves it: free text loses the addresses in it."""
+    text = CANARIES[origin]
+    return text if origin[1] == "email" else re.sub(r"\S+@\S+", "[e-mail]", text)
+
+
 def places_of(con: duckdb.DuckDBPyConnection, text: str) -> set[tuple[str, str]]:
     """The text columns of a database in which a text stands, and not as part of a longer word."""
     alone = rf"(^|[^\w-]){re.escape(text)}($|[^\w-])"
@@ -93,10 +99,9 @@ def test_what_marts_publish_of_people_is_tagged(sample: Published):
 @pytest.mark.parametrize("origin", sorted(CANARIES))
 def test_a_canary_is_published_where_the_contract_says_and_nowhere_else(sample: Published, origin):
     with duckdb.connect(str(sample.marts_file), read_only=True) as con:
-        assert places_of(con, CANARIES[origin]) == PUBLISHED.get(origin, set())
+        assert places_of(con, as_published(origin)) == PUBLISHED.get(origin, set())
         if "@" in CANARIES[origin]:
-            address = CANARIES[origin].split()[-1]
-            assert places_of(con, address) == PUBLISHED.get(origin, set())
+            assert places_of(con, CANARIES[origin].split()[-1]) == set()
 
 
 def test_no_canary_is_in_logs_digests_runs_or_lineage(sample: Published):
@@ -120,8 +125,8 @@ def test_parquet_copies_hold_what_the_published_file_holds(sample: Published, tm
     with duckdb.connect() as con:
         for file in folder.glob("*.parquet"):
             con.execute(f"create view {file.stem} as select * from '{file}'")
-        for origin, text in CANARIES.items():
-            assert places_of(con, text) == PUBLISHED.get(origin, set())
+        for origin in CANARIES:
+            assert places_of(con, as_published(origin)) == PUBLISHED.get(origin, set())
 
 
 def test_a_slipped_column_shows_the_shape_of_an_address_and_not_the_address(tmp_path):
