@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -169,16 +168,3 @@ def test_a_row_that_is_gone_or_changed_shows(sample, built, tmp_path, table, sta
     assert any(line.startswith(f"{one.table_name}: ") for line in lines_of([one]))
     # an account that is not staged takes nothing else with it
     assert all(other.misplaced == 0 for other in accounts.values())
-
-
-def test_the_account_adds_up_over_quarantine(sample, built, tmp_path):
-    """Quarantined rows are part of what was delivered."""
-    entry = """insert into ops.quarantine by name select 'q' || load_id as quarantine_id, load_id, table_name, path,
-        1 as line, 'open' as status from ops.load_log where table_name = 'surveys' limit 1"""
-    grown = """update ops.load_log set delivered_rows = 9999 where rowid in (select min(rowid) from ops.load_log)"""
-    with tampered(built, tmp_path, entry, grown) as file:
-        one = account(sample, file, 2)["surveys"]
-    assert (one.quarantined, one.waiting, one.lost, one.misplaced) == (1, 1, 0, 0)
-    assert one.delivered == one.loaded + 1
-    assert "1 waiting" in next(lines_of([one]))
-    assert replace(one, waiting=0) != one
