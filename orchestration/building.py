@@ -112,7 +112,7 @@ def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> 
         if not compiled.success:
             raise BuildError(f"dbt can't compile the data tests: {compiled.exception}")
     write_tests(folder, (result.node for result in compiled.result.results))
-    for leftover in ("partial_parse.msgpack", "semantic_manifest.json", "perf_info.json"):
+    for leftover in ("partial_parse.msgpack", "perf_info.json"):
         (folder / leftover).unlink(missing_ok=True)
 
 
