@@ -293,7 +293,8 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
                     select count({column.name}) as n_rows from raw.{table.name} where _load_id > {int(settled)}
                 )
                 select ?, ?, ?, ?, any_value(n_rows), coalesce(sum(n_new), 0),
-                    case when any_value(n_rows) >= 5 then coalesce(sum(n_new), 0) / any_value(n_rows) end,
+                    case when any_value(n_rows) >= 5 and {int(settled)} > 0
+                        then coalesce(sum(n_new), 0) / any_value(n_rows) end,
                     coalesce(sum(n_all), 0),
                     array_to_string(list_sort(list(value) filter (n_new > 0))[:5], ', ')
                 from tonight left join orphans on true""",

@@ -87,7 +87,8 @@ select
     coalesce(judged.n_rows, 0) as n_rows,
     coalesce(judged.n_delivered, 0) as n_delivered,
     coalesce(judged.n_quarantined, 0) as n_quarantined,
-    coalesce(judged.n_conflicts, 0) as n_conflicts,
+    case when earlier.n_nights > 0 then coalesce(judged.n_conflicts, 0) end as n_conflicts,
+    case when earlier.n_nights > 0 then 0 else coalesce(judged.n_conflicts, 0) end as n_first_conflicts,
     coalesce(earlier.n_nights, 0) as n_nights,
     round(judged.expected, 1) as usual_rows,
     case when judged.n_same >= 3 and judged.delivered_files > 0 and judged.expected >= 20
@@ -105,7 +106,9 @@ select
         end as overdue_days,
     case when judged.rows_before >= 100 then judged.n_deleted / judged.rows_before end as deleted_share,
     case when judged.n_quarantined >= 5 or (judged.n_quarantined = judged.n_delivered and judged.n_delivered > 1)
-        then judged.n_quarantined / nullif(judged.n_delivered, 0) end as quarantined_share,
+        then judged.n_quarantined / nullif(judged.n_delivered, 0) end as lost_share,
+    case when earlier.n_nights > 0 then lost_share end as quarantined_share,
+    case when earlier.n_nights > 0 then 0 else lost_share end as first_quarantined_share,
     case when earlier.n_nights >= 5 and earlier.usual_repeated < 0.5 and (judged.n_rows >= 5 or judged.n_rows = 0)
         then judged.repeated_share end as repeated_share,
     case when earlier.n_kept >= 5 and earlier.least_kept >= 0.95 then judged.n_vanished end as n_vanished

@@ -123,6 +123,22 @@ def _table_rules(area: str) -> list[Rule]:
             max_value=0.1,
         ),
         rule(
+            "most_rows_of_a_first_load_fit",
+            "first_quarantined_share",
+            "warning",
+            "More than a tenth of the first rows of this table are in quarantine. ops.quarantine says what is wrong "
+            "with each; mend them, then run csw replay.",
+            max_value=0.1,
+        ),
+        rule(
+            "copies_of_a_first_load_agree",
+            "n_first_conflicts",
+            "warning",
+            "One file holds rows of the same key and the same _loaded_at that say different things; one of them "
+            "counts. Deliver the true one with a later _loaded_at.",
+            max_value=0,
+        ),
+        rule(
             "copies_agree",
             "n_conflicts",
             "error",
