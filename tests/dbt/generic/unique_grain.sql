@@ -1,7 +1,10 @@
-{#- One row per combination of the named columns; none of them is NULL, but for those said to be nullable. -#}
-{% test unique_grain(model, columns, nullable=[]) %}
+{#- One row per combination of the named columns. In a published table none of them is NULL. -#}
+{% test unique_grain(model, columns) %}
 select {{ columns | join(', ') }}, count(*) as n_rows
 from {{ model }}
 group by {{ columns | join(', ') }}
-having count(*) > 1{% for column in columns if column not in nullable %} or {{ column }} is null{% endfor %}
+having count(*) > 1
+{%- if model.schema == 'marts' %}
+{%- for column in columns %} or {{ column }} is null{% endfor %}
+{%- endif %}
 {% endtest %}
