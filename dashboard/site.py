@@ -6,10 +6,11 @@ that a reader in the middle of it finds its files.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from orchestration.warehouse import Warehouse
 
 TEMPLATES = Path(__file__).parent / "templates"
 SETS_KEPT = 2
+# path of a page, its template, what the template shows
+Page = tuple[str, str, dict[str, Any]]
+Part = Callable[[Sheet, Sequence[tuple[str, str]]], Iterator[Page]]
 DOCUMENTS = (("dbt.html", "dbt documentation"), ("lineage.html", "column lineage"))
 
 
@@ -48,11 +52,18 @@ def render_dashboard(warehouse: Warehouse) -> Path:
     warehouse.pages.mkdir(mode=0o755, exist_ok=True)
     with open_marts(warehouse.marts_file) as marts:
         aside = Path(tempfile.mkdtemp(prefix=f"{marts.publication.version}-", dir=warehouse.pages))
-        try:
-            write_pages(marts, aside, documents(warehouse))
-        except BaseException:
-            shutil.rmtree(aside)
-            raise
+        extras = documents(warehouse)
+        # half of the pages in a process of its own: both cores draw
+        with multiprocessing.get_context("spawn").Pool(1) as other:
+            try:
+                rest = other.apply_async(_write_rest, (warehouse.marts_file, aside, extras))
+                write_pages(marts, aside, extras, parts=(_pictures,))
+                rest.get()
+            except BaseException:
+                other.terminate()
+                other.join()
+                shutil.rmtree(aside)
+                raise
     aside.chmod(0o755)
     link = warehouse.pages / "newest"
     link.unlink(missing_ok=True)
@@ -71,8 +82,16 @@ def documents(warehouse: Warehouse) -> list[tuple[str, str]]:
     ]
 
 
-def write_pages(marts: Marts, folder: Path, extras: Sequence[tuple[str, str]] = ()) -> None:
-    """Write every page of a published file into this folder; `extras` are further documents: address and words."""
+def _write_rest(marts_file: Path, folder: Path, extras: Sequence[tuple[str, str]]) -> None:
+    with open_marts(marts_file) as marts:
+        write_pages(marts, folder, extras, parts=(_pages_behind,))
+
+
+def write_pages(
+    marts: Marts, folder: Path, extras: Sequence[tuple[str, str]] = (), parts: Sequence[Part] | None = None
+) -> None:
+    """Write the pages of a published file into this folder, all parts of them unless some are named; `extras` are
+    further documents: address and words."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -83,7 +102,7 @@ def write_pages(marts: Marts, folder: Path, extras: Sequence[tuple[str, str]] = 
     writer = Writer(marts.publication.reporting_currency)
     shutil.copyfile(TEMPLATES / "style.css", folder / "style.css")
     with debug_mode(False):  # that every chart is valid is for the tests to say; each night it would cost seconds
-        for path, template, context in _pages(marts, writer, extras):
+        for path, template, context in _pages(Sheet(marts, writer), extras, parts or (_pictures, _pages_behind)):
             target = folder / path
             target.parent.mkdir(exist_ok=True)
             page = templates.get_template(template).render(
@@ -92,18 +111,23 @@ def write_pages(marts: Marts, folder: Path, extras: Sequence[tuple[str, str]] = 
             target.write_text(page, encoding="utf-8")
 
 
-def _pages(
-    marts: Marts, writer: Writer, extras: Sequence[tuple[str, str]]
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    sheet = Sheet(marts, writer)
+def _pages(sheet: Sheet, extras: Sequence[tuple[str, str]], parts: Sequence[Part]) -> Iterator[Page]:
+    for part in parts:
+        yield from part(sheet, extras)
+
+
+def _pictures(sheet: Sheet, _extras: Sequence[tuple[str, str]]) -> Iterator[Page]:
     pictures = [(number, draw(sheet)) for number, draw in FIRST_PAGE.items()]
-    late = late_sources(marts, writer)
+    late = late_sources(sheet.marts, sheet.writer)
     yield "index.html", "index.html", {"tiles": tiles(sheet), "pictures": pictures, "late": late, "here": "index"}
     deeper = [(name, draw(sheet)) for name, draw in SECOND_PAGE.items()]
     yield "second.html", "second.html", {"pictures": deeper, "here": "second"}
+
+
+def _pages_behind(sheet: Sheet, extras: Sequence[tuple[str, str]]) -> Iterator[Page]:
     yield from kpi_pages(sheet, {kpi: place_of(words) for kpi, words in catalogue_places().items()})
     yield from account_pages(sheet)
-    yield from handbook_pages(marts, extras)
+    yield from handbook_pages(sheet.marts, extras)
 
 
 def late_sources(marts: Marts, writer: Writer) -> list[Markup]:
