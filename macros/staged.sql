@@ -21,7 +21,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], account=true, contact=none, keep_internal=false) -%}
+{% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], before={}, account=true, contact=none, keep_internal=false) -%}
 {#- How the table is read, for those who account for its rows. -#}
 {%- do config(meta={'staged': {
     'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account, 'contact': contact,
@@ -67,6 +67,9 @@ known as (
         {%- for column in columns %}
         {%- if column.name in later %}
         case when {{ is_known(column.name) }} then {{ column.name }} end as {{ column.name }},
+        {%- elif column.name in before %}
+        {#- what a column said before the instant that changed it #}
+        case when not {{ is_known(before[column.name][0]) }} then '{{ before[column.name][1] }}' else {{ column.name }} end as {{ column.name }},
         {%- else %}
         {{ column.name }},
         {%- endif %}

@@ -814,7 +814,7 @@ def _arrow_rows(records: Sequence[Record], positions: Collection[int], file: Lan
 
 def reason_of(problems: Sequence[Problem], table: Table) -> str:
     """What is wrong with a row, in one line that may be shown."""
-    return "; ".join(without_value(problem.reason, problem.value, table.name) for problem in problems)
+    return "; ".join(without_value(problem.reason, problem.value, table.name, problem.column) for problem in problems)
 
 
 def _bad_rows(

@@ -47,18 +47,13 @@ def contact_columns() -> Mapping[str, tuple[str, ...]]:
     )
 
 
-@cache
-def _tables_with_people() -> frozenset[str]:
-    return frozenset(table for table, _ in personal_columns())
-
-
-def without_value(reason: str, value: str | None, table: str) -> str:
-    """A reason as logs and alerts may hold it: in tables with personal data the value at fault shows its shape only.
+def without_value(reason: str, value: str | None, table: str, column: str | None) -> str:
+    """A reason as logs and alerts may hold it: the value at fault in full, but its shape only where it is personal.
 
     Where columns slipped, an e-mail address can stand in any of them.
     """
     shown = (value or "").strip(" \t\r\n\u00a0\ufeff")[:_SHOWN]
-    if table not in _tables_with_people() or not shown:
+    if not shown or ((table, column) not in personal_columns() and "@" not in shown):
         return reason
     return reason.replace(repr(shown), repr(_shape(shown)))
 

@@ -555,7 +555,10 @@ def test_quarantine_keeps_the_physical_line_and_the_raw_text(con: duckdb.DuckDBP
             11, "active_from", "never", "active_from: 'never' is no date; _loaded_at: 'tomorrow' is no timestamp",
             "u6,Fay,csm,never,tomorrow",
         ),
-        (12, None, None, "text after a closing quote: ' Junior,csm,2024-01-01,'", 'u7,"Gus" Junior,csm,2024-01-01,'),
+        (
+            12, None, " Junior,csm,2024-01-01,", "text after a closing quote: ' Junior,csm,2024-01-01,'",
+            'u7,"Gus" Junior,csm,2024-01-01,',
+        ),
         (14, None, None, "a quote is opened and never closed", 'u9,"Ivy,csm,2024-01-01,'),
     ]  # fmt: skip
     assert rows(con, "SELECT user_id, full_name FROM raw.crm_users ORDER BY 1") == [

@@ -3,7 +3,7 @@
     area='cs',
     table='cs_advocacy',
     key=['advocacy_id'],
-    happened='requested_at',
+    happened='coalesce(requested_at, completed_at)',
     later=['completed_at'],
     days=['requested_at', 'completed_at'],
     lower=['advocacy_type', 'status'],
