@@ -13,7 +13,7 @@ from tests.compare import Row, differences
 from tests.histories import history, settings, write_landing
 from tests.recomputation import Settings, recompute
 
-HISTORIES = int(os.environ.get("CSW_HISTORIES", "2"))
+HISTORIES = int(os.environ.get("CSW_HISTORIES", "1"))
 FIRST_HISTORY = int(os.environ.get("CSW_FIRST_HISTORY", "0"))
 SHOWN = 20
 
