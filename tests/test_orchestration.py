@@ -232,7 +232,7 @@ def test_a_model_that_cannot_be_built_blocks(folder, capsys):
         {"billing_subscriptions": [LANDING["billing_subscriptions"][0], "s2,a2,CHF,active,2025-02-05 00:00:00"]},
         "no_rate_for_this_currency",
     )
-    assert nightly(folder, *VARS) == 1
+    assert nightly(folder, *VARS, "--accept", "raw_billing.subscription_changes_hands") == 1
     printed = capsys.readouterr().out
     assert "BLOCKED" in printed
     assert "rows fail" in printed
