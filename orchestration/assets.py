@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -44,6 +46,30 @@ def guarded(night: Night) -> Iterator[None]:
         if night.retries:
             raise dg.RetryRequested(max_retries=night.retries, seconds_to_wait=SECONDS_BETWEEN_TRIES) from error
         raise
+
+
+def reported(work: Callable[[Callable[..., None]], None]) -> Iterator[tuple[Any, ...]]:
+    """What `work` reports, while it goes on in a thread of its own. What it raises is raised here.
+
+    Args:
+        work: is given a function; the arguments of every call of that are yielded as a tuple.
+    """
+    queue: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work(lambda *report: queue.put(report))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            queue.put(None)
+
+    # A daemon: an interrupted night ends at once, and what it leaves is what a killed one leaves.
+    Thread(target=run, name="reported", daemon=True).start()
+    yield from iter(queue.get, None)
+    if failures:
+        raise failures[0]
 
 
 def landed_tables(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
@@ -98,18 +124,18 @@ def dbt_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
     )
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
         night: Night = context.resources.night
-        with guarded(night):
-            stages.build(night)
         output_names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
         declared = context.assets_def.check_keys
+        # Dagster takes a table as soon as it is built, while dbt builds the next one.
+        with guarded(night):
+            for unique_id, seconds in reported(lambda report: stages.build(night, report)):
+                key = translator.get_asset_key(manifest["nodes"][unique_id])
+                yield dg.Output(None, output_names[key], metadata={"seconds": round(seconds, 3)})
         for node in night.nodes:
-            if node.is_test:
+            if node.is_test and node.status != "skipped":
                 key = get_asset_check_key_for_test(manifest, translator, node.unique_id, None)
-                if key in declared and node.status != "skipped":
+                if key in declared:
                     yield _check_result(key, node)
-            elif node.status == "success":
-                key = translator.get_asset_key(manifest["nodes"][node.unique_id])
-                yield dg.Output(None, output_names[key], metadata={"seconds": round(node.seconds, 3)})
         with guarded(night):
             if night.stopped:
                 raise night.stopped

@@ -140,8 +140,11 @@ def build(
     *,
     full_refresh: bool,
     progress: Callable[[str], None],
+    report: Callable[[str, float], None] = lambda unique_id, seconds: None,
 ) -> list[NodeResult]:
     """Run seeds, models and data tests (unit tests are pytest's) and say what became of each node.
+
+    `report` gets the unique id and the seconds of a seed or model as soon as it is built.
 
     Raises:
         BuildError: dbt itself failed; a node that fails is a result, not an exception.
@@ -159,7 +162,10 @@ def build(
     def on_event(event: Any) -> None:
         if event.info.name != "NodeFinished":
             return
-        finished.append(event.data.node_info.unique_id)
+        node = event.data.node_info
+        finished.append(node.unique_id)
+        if event.data.run_result.status == "success":
+            report(node.unique_id, event.data.run_result.execution_time)
         if len(finished) % MODELS_PER_PROGRESS_LINE == 0:
             progress(f"  {len(finished)} of {total} models built")
 

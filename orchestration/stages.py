@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -95,8 +96,9 @@ def check_arrivals(night: Night) -> None:
         _block(night)
 
 
-def build(night: Night) -> None:
-    """dbt: seeds, models and data tests."""
+def build(night: Night, report: Callable[[str, float], None]) -> None:
+    """dbt: seeds, models and data tests. Of each seed and model that was built, `report` gets the unique id and the
+    seconds."""
     from orchestration import building
 
     with night.stage("building"):
@@ -104,7 +106,9 @@ def build(night: Night) -> None:
         with night.connect() as con:
             full = building.begin_build(con, night.run_id, night.settings)
         variables = {**night.settings.dbt_vars, "published_at": f"{night.published_at:%Y-%m-%d %H:%M:%S.%f}"}
-        night.nodes = building.build(night.warehouse, manifest, variables, full_refresh=full, progress=night.say)
+        night.nodes = building.build(
+            night.warehouse, manifest, variables, full_refresh=full, progress=night.say, report=report
+        )
         if not any(node.is_broken for node in night.nodes):
             with night.connect() as con:
                 building.finish_build(con)
