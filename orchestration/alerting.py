@@ -113,9 +113,13 @@ def tell(night: Night) -> Told:
         troubles = troubles_of(night)
         digest = memory.digest(night, troubles, channel="file")
         file = night.warehouse.alerts / f"{night.settings.as_of}.md"
-        file.write_text(digest.text(), encoding="utf-8")
-        told.file = str(file)
-        memory.note("file", digest, troubles)
+        try:
+            file.write_text(digest.text(), encoding="utf-8")
+        except OSError as error:  # a full disk: the other channels have to tell
+            told.failed.append(f"digest: {type(error).__name__}: {error}")
+        else:
+            told.file = str(file)
+            memory.note("file", digest, troubles)
         for channel, address, send in _channels(night):
             digest = memory.digest(night, troubles, channel)
             if not memory.is_due(channel, digest):

@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _trace_note(options: argparse.Namespace) -> str:
-    folder = _warehouse(options).runs
-    if not folder.is_dir():
-        return traceback.format_exc()
-    log = folder / f"{now_utc():%Y%m%dT%H%M%S}-failure.log"
-    log.write_text(traceback.format_exc(), encoding="utf-8")
+    trace, log = traceback.format_exc(), _warehouse(options).runs / f"{now_utc():%Y%m%dT%H%M%S}-failure.log"
+    try:
+        log.write_text(trace, encoding="utf-8")
+    except OSError:  # no such folder yet, or a full disk
+        return trace
     return f"csw: the trace is in {log}"
 
 

@@ -6,12 +6,13 @@ dev` run the same.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from orchestration.publishing import Publication
 
 PUBLISHED, BLOCKED, REFUSED, FAILED, UNFINISHED = 0, 1, 2, 3, 4
+# How Python and DuckDB speak of a full disk, and the bytes below which whatever went wrong is put down to it.
+DISK_IS_FULL = ("No space left on device", "disk is full")
+ALMOST_FULL = 1_000_000
 ENDINGS = {
     PUBLISHED: "published",
     BLOCKED: "blocked",
@@ -121,8 +125,12 @@ class Night:
         """A line of progress, with the seconds since the start."""
         line = f"[{time.perf_counter() - self._began:7.1f} s] {text}"
         self.echo(line)
-        with self.log_file.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
+        self._log(line + "\n")
+
+    def _log(self, text: str) -> None:
+        # The log copies what the terminal shows. On a full disk the night must still get as far as saying so.
+        with suppress(OSError), self.log_file.open("a", encoding="utf-8") as log:
+            log.write(text)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -159,8 +167,7 @@ class Night:
             yield
         except Exception as error:
             if not isinstance(error, UsageError):
-                with self.log_file.open("a", encoding="utf-8") as log:
-                    log.write(traceback.format_exc())
+                self._log(traceback.format_exc())
             what = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
             (self.unserved if is_asked_for else self.undrawn).append(Problem(name, what, (), remedy))
             raise
@@ -169,9 +176,11 @@ class Night:
 
     def note_crash(self, what: str, trace: str) -> None:
         """The run failed in a way that nobody foresaw; the trace goes into the log."""
+        # SQLite calls it an I/O error
+        if any(words in what for words in DISK_IS_FULL) or shutil.disk_usage(self.warehouse.root).free < ALMOST_FULL:
+            what += "\n  the disk is full: make room for the warehouse and run again, nothing is lost"
         self.crash = what
-        with self.log_file.open("a", encoding="utf-8") as log:
-            log.write(trace)
+        self._log(trace)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -267,5 +276,8 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
                 yield night
         finally:
             night.told = tell(night)
-            warehouse.write_last_run(night.outcome())
-            warehouse.prune_logs()
+            try:
+                warehouse.write_last_run(night.outcome())
+                warehouse.prune_logs()
+            except OSError as error:
+                night.echo(f"csw status can't say how this run ended: {error}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import traceback
 import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestration.night import Night, one_night
@@ -26,9 +26,13 @@ def run_night(settings: Settings) -> Night:
         UsageError: no landing folder, another run holds the warehouse, or its folder can't be written.
     """
     require_landing(settings)
-    # A stage that failed has noted how, with its trace in the log; the night's exit code and summary say it.
-    with one_night(settings) as night, suppress(Exception):
-        _execute(night)
+    with one_night(settings) as night:
+        try:
+            _execute(night)
+        except Exception as error:
+            # A stage that failed has noted how; what else goes wrong before the publication is Dagster's.
+            if not (night.stopped or night.crash or night.publication):
+                night.note_crash(f"the job failed: {type(error).__name__}: {error}", traceback.format_exc())
     night.echo(summary_of(night))
     if settings.timings:
         night.echo(timings_of(night))

@@ -12,6 +12,7 @@ from tests.recomputation import Settings
 
 # The manifest names the database, which is the name of the file.
 FILE = "warehouse.duckdb"
+EVERYTHING = ("path:seeds", "path:models")
 
 
 def variables_of(settings: Settings) -> dict[str, Any]:

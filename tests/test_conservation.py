@@ -1,7 +1,7 @@
 """Nothing delivered is lost, and it does not matter how it was delivered: orders, files, formats, repeats."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +12,16 @@ import pytest
 from orchestration.conservation import TableAccount, lines_of, seal_loads, take_account
 from orchestration.contract import DELETED, TABLES
 from orchestration.loading import create_landing_schema, load_landing
-from tests.dbt_runs import FILE, run_models
-from tests.deliveries import deliver, raw_content
+from tests.dbt_runs import EVERYTHING, FILE, run_models
+from tests.deliveries import built_content, deliver, raw_content
 from tests.histories import history, settings
 from tests.recomputation.landed import known, winners
 
 pytestmark = pytest.mark.slow
 
+# What says when rows came in, not what they say.
+TELL_OF_LOADS = {"marts.mart_freshness"}
+LAYERS = ("staging", "intermediate")
 LOADED_AT = datetime(2026, 3, 1)
 MODELS = ("+path:models/staging", "+int_usage_user_months", "+int_usage_feature_months")
 
@@ -35,7 +38,9 @@ def prepare_history_tables(con: duckdb.DuckDBPyConnection) -> None:
     seal_loads(con)
 
 
-def deliver_and_build(manifest_folder: Path, folder: Path, seed: int, order: int, *, nights: int = 1) -> Path:
+def deliver_and_build(
+    manifest_folder: Path, folder: Path, seed: int, order: int, *, nights: int = 1, models: Sequence[str] = MODELS
+) -> Path:
     """One history, delivered in one of many ways over some nights; returns the build file."""
     folder.mkdir()
     chosen, file = settings(seed), folder / FILE
@@ -53,7 +58,7 @@ def deliver_and_build(manifest_folder: Path, folder: Path, seed: int, order: int
             )
             assert report.refused_files == []
             seal_loads(con)
-        run_models(manifest_folder, file, chosen, MODELS)
+        run_models(manifest_folder, file, chosen, models)
     return file
 
 
@@ -64,24 +69,6 @@ def account(sample, file: Path, seed: int) -> dict[str, TableAccount]:
     return {one.table_name: one for one in accounts}
 
 
-def staged_content(file: Path) -> dict[str, tuple]:
-    """Rows and hash of every staged table, without what names the load."""
-    with duckdb.connect(str(file), read_only=True) as con:
-        content = {}
-        names = con.execute(
-            """select schema_name || '.' || table_name, list(column_name) from duckdb_columns()
-            where schema_name in ('staging', 'intermediate') group by all"""
-        ).fetchall()
-        for name, columns in names:
-            kept = ", ".join(column for column in columns if column not in ("_load_id", "last_load_id"))
-            # rows of no event stay where an event was moved away
-            where = "where n_events > 0" if "int_usage" in name else ""
-            content[name] = con.execute(
-                f"select count(*), sum(hash(kept)) from (select {kept} from {name} {where}) as kept"
-            ).fetchone()
-        return content
-
-
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
 def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(
     sample, manifest_folder, tmp_path, seed
@@ -90,12 +77,23 @@ def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(
     nightly = deliver_and_build(manifest_folder, tmp_path / "nightly", seed, order=20 + seed, nights=2)
     with duckdb.connect(str(once), read_only=True) as con, duckdb.connect(str(nightly), read_only=True) as other:
         assert raw_content(con, distinct=True) == raw_content(other, distinct=True)
-    first, second = staged_content(once), staged_content(nightly)
+    first, second = built_content(once, LAYERS), built_content(nightly, LAYERS)
     for content in (first, second):
         del content["staging.stg_product__event_repeats"]  # says how often an event came
     assert first == second
     for file in (once, nightly):
         assert_accounted(account(sample, file, seed), seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_every_order_of_delivery_ends_in_the_same_marts(manifest_folder, tmp_path, seed):
+    once = deliver_and_build(manifest_folder, tmp_path / "once", seed, order=30 + seed, models=EVERYTHING)
+    nights = deliver_and_build(manifest_folder, tmp_path / "n", seed, order=40 + seed, nights=3, models=EVERYTHING)
+    first, second = built_content(once, ("marts",)), built_content(nights, ("marts",))
+    assert {name for name in first if first[name] != second[name]} <= TELL_OF_LOADS
+    assert len(first) > 60
+    assert sum(count for count, _ in first.values()) > 10_000
 
 
 def assert_accounted(accounts: dict[str, TableAccount], seed: int) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from datetime import date
 from pathlib import Path
@@ -275,19 +276,30 @@ def test_an_internal_failure_ends_with_three_and_a_log(folder, capsys, monkeypat
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 
-def test_killed_in_every_stage_nothing_changes_and_the_next_run_finishes(folder, capsys):
-    chance = random.Random(5)
+STAGES = ("preparing", "loading", "checking what arrived", "building", "checking the marts", "publishing")
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        pytest.param(("building", "publishing"), id="two"),
+        *(pytest.param((stage,) * 4, id=stage, marks=pytest.mark.long) for stage in STAGES),
+    ],
+)
+def test_killed_in_any_stage_nothing_changes_and_the_next_run_finishes(folder, capsys, stages):
+    chance = random.Random(" ".join(stages))
     warehouse = Warehouse(folder / "warehouse")
     before, content = digest(warehouse.marts_file), content_of(warehouse.marts_file)
-    land(folder / "landing", {"crm_users": ["user_id,full_name,role,active_from", "u1,Ann,csm,2025-01-01"]}, "2")
+    usual = warehouse.read_last_run()["stages"]
+    land(folder / "landing", NEW_COLLEAGUE, "2")
     command = [sys.executable, "-c", "import sys; from orchestration.cli import main; sys.exit(main())", "nightly"]
     command += ["--landing", str(folder / "landing"), "--warehouse", str(warehouse.root), "--as-of", AS_OF, *VARS]
-    for stage in ("loading", "building", "publishing"):
+    for stage in stages:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         for line in process.stdout:
             if line.rstrip().endswith(f"] {stage}"):
                 break
-        time.sleep(chance.random() * (0.05 if stage == "publishing" else 1.0))
+        time.sleep(chance.random() * usual[stage])
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         published = warehouse.read_last_run()["outcome"] == "published"
@@ -297,6 +309,56 @@ def test_killed_in_every_stage_nothing_changes_and_the_next_run_finishes(folder,
             assert main(["status", "--warehouse", str(warehouse.root)]) == 0
             assert "was killed" in capsys.readouterr().out
     assert nightly(folder, *VARS) == 0
+    assert_finished(warehouse, content)
+
+
+NEW_COLLEAGUE = {"crm_users": ["user_id,full_name,role,active_from", "u1,Ann,csm,2025-01-01"]}
+
+
+def assert_finished(warehouse: Warehouse, content: dict[str, list[tuple]]) -> None:
+    """The night was published with the colleague and nothing else new, and nothing half-made lies about."""
     assert warehouse.read_last_run()["outcome"] == "published"
-    assert content_of(warehouse.marts_file)["kpi_mrr"] == content["kpi_mrr"]
+    after = content_of(warehouse.marts_file)
+    assert {name for name in content if after[name] != content[name]} == {"dim_csms"}
+    assert [row[0] for row in after["dim_csms"]] == ["u1"]
     assert not [path for path in warehouse.versions.iterdir() if path.suffix != ".duckdb"]
+
+
+@pytest.fixture
+def small_disk(folder, tmp_path) -> Iterator[tuple[Path, Callable[[int], None]]]:
+    """The first night on a disk of its own, and what leaves so many bytes free on it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk], capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here (it takes root): {mounted.stderr.strip()}")
+
+    def leave(free: int) -> None:
+        used = shutil.disk_usage(disk).used
+        subprocess.run(["mount", "-o", f"remount,size={used + free}", disk], check=True)
+
+    try:
+        shutil.copytree(folder, disk / "night")
+        yield disk / "night", leave
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.parametrize(
+    "free",
+    [25_000_000, *(pytest.param(size, marks=pytest.mark.long) for size in (4_000, 10**6, 12 * 10**6, 35 * 10**6))],
+)
+def test_a_full_disk_changes_nothing_and_the_next_run_finishes(small_disk, capsys, free):
+    folder, leave = small_disk
+    warehouse = Warehouse(folder / "warehouse")
+    before, content = digest(warehouse.marts_file), content_of(warehouse.marts_file)
+    land(folder / "landing", NEW_COLLEAGUE, "2")
+    leave(free)
+    assert nightly(folder, *VARS) == 3
+    printed = capsys.readouterr().out
+    assert "the disk is full: make room" in printed
+    assert "Traceback" not in printed
+    assert digest(warehouse.marts_file) == before
+    leave(400_000_000)
+    assert nightly(folder, *VARS) == 0
+    assert_finished(warehouse, content)

@@ -3,7 +3,7 @@
 import json
 import os
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ MODELS = ("+int_account_usage_months", "+int_account_feature_months")
 ACCOUNTS = ("a1", "a2", "a3", "a4")
 FEATURES = ("boards", "reports", "exports", None)
 FIRST_AS_OF = date(2024, 2, 26)
-NIGHTS = 8
 # The manifest names the database, which is the name of the file.
 FILE = "warehouse.duckdb"
 
@@ -182,12 +181,17 @@ def _night(company: Company, rng: random.Random, number: int, as_of: date) -> No
         company.merges["a4"] = "a1"
 
 
-@pytest.mark.parametrize(("seed", "zone"), [(1, "UTC"), (2, "America/New_York")])
-def test_nights_add_up_to_a_full_build(tmp_path: Path, build: Callable[..., None], seed: int, zone: str) -> None:
+@pytest.mark.parametrize(
+    ("seed", "zone", "nights"),
+    [(1, "UTC", 8), (2, "America/New_York", 8), pytest.param(3, "Asia/Kolkata", 366, marks=pytest.mark.long)],
+)
+def test_nights_add_up_to_a_full_build(
+    tmp_path: Path, build: Callable[..., None], seed: int, zone: str, nights: int
+) -> None:
     rng = random.Random(seed)
     company = Company([], {})
     nightly = tmp_path / FILE
-    for number in range(NIGHTS):
+    for number in range(nights):
         as_of = FIRST_AS_OF + timedelta(days=number)
         _night(company, rng, number, as_of)
         _land(nightly, company, first_load=10 * number)
@@ -212,3 +216,60 @@ def test_an_earlier_day_or_another_zone_counts_from_the_start(tmp_path: Path, bu
     for as_of, zone in ((last, "UTC"), (FIRST_AS_OF, "UTC"), (last, "UTC"), (last, "Asia/Tokyo")):
         build(file, as_of, reporting_timezone=zone)
         assert _counted(file) == _recounted(company, as_of, zone)
+
+
+HISTORY = 2_000_000
+ROW_GROUP = 122_880
+
+
+@pytest.fixture
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Rows that dbt's statements have read since, by table: what their scans touched, not what they gave."""
+    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+
+    read: Counter[str] = Counter()
+    execute = DuckDBCursorWrapper.execute
+
+    def walk(operator: dict) -> None:
+        table = operator.get("extra_info", {}).get("Table", "")
+        read[table.rpartition(".")[2]] += operator.get("operator_rows_scanned", 0)
+        for child in operator.get("children", []):
+            walk(child)
+
+    def watched(self, sql, bindings=None):
+        self._cursor.execute("set enable_profiling = 'no_output'")
+        self._cursor.execute(
+            """set custom_profiling_settings = '{"OPERATOR_ROWS_SCANNED": "true", "EXTRA_INFO": "true"}'"""
+        )
+        result = execute(self, sql, bindings)
+        if profile := self._cursor.get_profiling_information():
+            walk(json.loads(profile))
+        return result
+
+    monkeypatch.setattr(DuckDBCursorWrapper, "execute", watched)
+    return read
+
+
+def test_a_night_reads_what_arrived_and_no_history(tmp_path: Path, build: Callable[..., None], rows_read) -> None:
+    """The gate against a lost partition predicate or a full rebuild: rows are counted, not seconds."""
+    file, first, second = tmp_path / FILE, date(2026, 1, 31), date(2026, 2, 1)
+    _land(file, Company([], {}))
+    arrive = """insert into raw.product_events (event_id, account_id, user_id, feature_key, occurred_at, _loaded_at,
+        _deleted, _load_id, event_name)
+        select '{prefix}' || number, 'a' || number % 4 + 1, 'u' || number % 500, 'boards', {moment}, {moment}, false,
+        {load}, 'used' from range({count}) as numbers (number)"""
+    with duckdb.connect(str(file)) as con:
+        moment = f"timestamp '2024-02-01' + interval 1 second * (number * {730 * 86_400} // {HISTORY})"
+        con.execute(arrive.format(prefix="e", moment=moment, load=1, count=HISTORY))
+    build(file, first)
+    assert rows_read["product_events"] >= HISTORY
+    rows_read.clear()
+    with duckdb.connect(str(file)) as con:
+        con.execute(arrive.format(prefix="n", moment="timestamp '2026-02-01 12:00:00'", load=2, count=3000))
+        con.execute(arrive.format(prefix="late", moment="timestamp '2024-09-09 12:00:00'", load=2, count=1))
+    build(file, second)
+    # the scans skip every row group of history
+    assert 3001 <= rows_read["product_events"] < ROW_GROUP
+    with duckdb.connect(str(file), read_only=True) as con:
+        counted = con.execute("select sum(n_events) from intermediate.int_account_usage_months").fetchone()
+    assert counted == (HISTORY + 3001,)
