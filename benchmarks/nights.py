@@ -3,8 +3,9 @@
 Run: python -m benchmarks.nights [--accounts 2000] [--events 5000000] [--months 30] [--folder DIR]
 
 Makes a sample company, holds back its last day of product events, runs a first night, lands that day, runs the next
-night. All figures are CPU seconds of every thread of this process and of Great Expectations' own, so a busy machine
-changes them little; memory is the greatest resident set. The ratios are the result.
+night. Beside each night stand the bare dbt build of the same tables and the yardstick (benchmarks/yardstick.py): the
+same SQL in one process. All figures are CPU seconds of every thread and child process, so a busy machine changes them
+little; memory is the greatest resident set. The ratios are the result.
 """
 
 from __future__ import annotations
@@ -19,20 +20,41 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
+from benchmarks.yardstick import recorded_build, replayed
+from orchestration.loading import create_landing_schema, load_landing
+from orchestration.night import Night
 from orchestration.nightly import run_night
 from orchestration.sample import make_sample
-from orchestration.settings import resolve_settings
+from orchestration.settings import Settings, resolve_settings
 from orchestration.variables import PROJECT_DIR
+from orchestration.warehouse import Warehouse
 
 END = date(2026, 10, 31)
 SCAN = """
     select max(account_id), max(user_id), max(feature_key), max(occurred_at) from read_parquet($files)
 """
+OF_DAGSTER = ("preparing", "building")
+
+
+@dataclass
+class Cost:
+    """CPU seconds of one night: the whole, its stages, a bare dbt build of the same and the SQL of that."""
+
+    total: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    dbt: float = 0.0
+    sql: float = 0.0
+    peak: int = 0
+
+    @property
+    def job(self) -> float:
+        """What Dagster's job adds to dbt's build, and that build."""
+        return self.total - sum(seconds for name, seconds in self.stages.items() if name not in OF_DAGSTER)
 
 
 def cpu_seconds() -> float:
@@ -41,47 +63,10 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-@dataclass
-class Cost:
-    """CPU seconds of one night by part; `sql` is what DuckDB spent inside dbt, `dbt` the whole of dbt's build."""
-
-    sql: float = 0.0
-    tests: float = 0.0
-    dbt: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    total: float = 0.0
-
-
 @contextmanager
 def counted(cost: Cost) -> Iterator[None]:
-    """Count what is spent inside dbt, its SQL, the tests and each stage while a night runs in this process."""
-    from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
-
-    from orchestration import building
-    from orchestration.night import Night
-
-    execute, build, tests, stage = DuckDBCursorWrapper.execute, building.build, building.run_tests, Night.stage
-
-    def timed_execute(self, *arguments, **keywords):
-        began = time.process_time()
-        try:
-            return execute(self, *arguments, **keywords)
-        finally:
-            cost.sql += time.process_time() - began
-
-    def timed_build(*arguments, **keywords):
-        began = time.process_time()
-        try:
-            return build(*arguments, **keywords)
-        finally:
-            cost.dbt += time.process_time() - began
-
-    def timed_tests(*arguments, **keywords):
-        began = time.process_time()
-        try:
-            return tests(*arguments, **keywords)
-        finally:
-            cost.tests += time.process_time() - began
+    """Count what is spent in each stage while a night runs in this process."""
+    stage = Night.stage
 
     @contextmanager
     def timed_stage(self, name):
@@ -90,25 +75,48 @@ def counted(cost: Cost) -> Iterator[None]:
             yield
         cost.stages[name] = cost.stages.get(name, 0.0) + time.process_time() - began
 
-    DuckDBCursorWrapper.execute, building.build, building.run_tests = timed_execute, timed_build, timed_tests
     Night.stage = timed_stage
     began = cpu_seconds()
     try:
         yield
     finally:
         cost.total = cpu_seconds() - began
-        DuckDBCursorWrapper.execute, building.build, building.run_tests = execute, build, tests
         Night.stage = stage
 
 
-def night(folder: Path, as_of: date) -> Cost:
-    """One `csw nightly` in this process."""
-    settings = resolve_settings(landing=str(folder / "landing"), warehouse=str(folder / "wh"), as_of=str(as_of))
-    cost = Cost()
+def settings_for(folder: Path, as_of: date) -> Settings:
+    """The settings of one night in this folder."""
+    return resolve_settings(
+        landing=str(folder / "landing"), warehouse=str(folder / "wh"), as_of=str(as_of), no_dashboard=True
+    )
+
+
+def night(folder: Path, as_of: date, before: Path | None) -> Cost:
+    """One `csw nightly` in this process, without the dashboard; then the same build by dbt alone and by SQL alone.
+
+    Args:
+        before: a copy of the build file as the night found it; None for the first one, which found none.
+    """
+    settings, cost = settings_for(folder, as_of), Cost()
     with counted(cost):
         ended = run_night(settings)
     if ended.exit_code:
         raise SystemExit(f"the night ended with {ended.exit_code}")
+    cost.peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    warehouse = Warehouse(settings.warehouse)
+    loaded = folder / "loaded" / warehouse.build_file.name
+    loaded.parent.mkdir(exist_ok=True)
+    if before is None:  # a full build replaces everything, so what stands does not matter
+        shutil.copy(warehouse.build_file, loaded)
+    else:
+        shutil.move(before, loaded)
+        with duckdb.connect(str(loaded)) as con:
+            create_landing_schema(con)
+            moment = datetime.combine(as_of + timedelta(days=1), datetime.min.time())
+            load_landing(con, settings.landing, run_id="benchmark", loaded_at=moment, progress=lambda _line: None)
+    build = recorded_build(warehouse, loaded, settings, full_refresh=before is None)
+    cost.dbt, cost.sql = build.cpu_seconds, replayed(build).cpu_seconds
+    shutil.rmtree(loaded.parent)
     return cost
 
 
@@ -149,24 +157,27 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
     held_back = folder / last.name
     shutil.move(last, held_back)
     one_scan = scan(files)
-    first = night(folder, END - timedelta(days=1))
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first = night(folder, END - timedelta(days=1), None)
     shutil.move(held_back, last)
-    second = night(folder, END)
+    before = folder / "before.duckdb"
+    shutil.copy(Warehouse(folder / "wh").build_file, before)
+    second = night(folder, END, before)
 
     print(f"\n{accounts:,} accounts, {events:,} events, {parquet / 1e6:,.0f} MB of Parquet; CPU seconds")
     print(f"{'':28}{'first':>10}{'next':>10}")
-    for name in ("total", "dbt", "sql", "tests"):
-        print(f"{name:28}{getattr(first, name):10.1f}{getattr(second, name):10.1f}")
+    for label, name in (("the whole night", "total"), ("dbt build alone", "dbt"), ("its SQL alone", "sql")):
+        print(f"{label:28}{getattr(first, name):10.1f}{getattr(second, name):10.1f}")
     for name in first.stages:
         print(f"  {name:26}{first.stages[name]:10.1f}{second.stages.get(name, 0.0):10.1f}")
     for label, ratio in (
         ("full build through dbt / its SQL", first.dbt / first.sql),
         ("SQL of the full build / one scan of four columns", first.sql / one_scan),
         ("SQL of the next night / SQL of the full build", second.sql / first.sql),
+        ("Dagster's job / bare dbt build, first night", first.job / first.dbt),
+        ("Dagster's job / bare dbt build, next night", second.job / second.dbt),
         ("whole first night / its SQL", first.total / first.sql),
         ("whole next night / its SQL", second.total / second.sql),
-        ("peak memory / bytes of raw Parquet", peak / parquet),
+        ("peak memory / bytes of raw Parquet", first.peak / parquet),
     ):
         print(f"{label:52}{ratio:10.2f}")
     for title, milliseconds in questions(folder / "wh" / "marts.duckdb"):

@@ -111,10 +111,12 @@ def _measure_table(
         ).fetchone()[0]
     before = con.execute(f"select count(*) from raw.{table.name}").fetchone()[0] - rows
     content = ", ".join(column.name for column in table.columns if column.name not in ("_loaded_at", *table.key))
+    # the few keys that came twice are found by a number each, so that millions of events fit into memory
     conflicts = con.execute(
         f"""select count(*) from (
-            select {key} from {arrived} group by {key}, _loaded_at, _load_id
-            having count(distinct hash({content})) > 1)"""
+            select {key} from {arrived} and hash({key}) in (
+                select hash({key}) from {arrived} group by all having count(*) > 1)
+            group by {key}, _loaded_at, _load_id having min(hash({content})) <> max(hash({content})))"""
     ).fetchone()[0]
     repeated, kept, vanished = _compare_with_earlier(con, table, settled)
     if not rows and known_files and before:
@@ -224,8 +226,10 @@ def _measure_values(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, s
     for name in CATEGORIES.get(table.name, ()):
         con.execute(
             f"""insert into ops.arrived_values
-            select ?, ?, ?, lower(trim({name}::varchar)), count(*) from raw.{table.name}
-            where _load_id > ? and {name} is not null group by all""",
+            select ?, ?, ?, lower(trim(value)), sum(n_rows) from (
+                select {name}::varchar as value, count(*) as n_rows from raw.{table.name}
+                where _load_id > ? and {name} is not null group by all
+            ) group by all""",
             [run_id, table.name, name, settled],
         )
 
@@ -234,8 +238,10 @@ def _measure_hours(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, se
     if name := HOURLY.get(table.name):
         con.execute(
             f"""insert into ops.arrived_hours
-            select ?, ?, ?, extract(hour from timezone(?, timezone('UTC', {name}))), count(*) from raw.{table.name}
-            where _load_id > ? and {name} is not null group by all""",
+            select ?, ?, ?, extract(hour from timezone(?, timezone('UTC', quarter_hour))), sum(n_rows) from (
+                select time_bucket(interval 15 minute, {name}) as quarter_hour, count(*) as n_rows
+                from raw.{table.name} where _load_id > ? and {name} is not null group by all
+            ) group by all""",
             [run_id, table.name, name, timezone, settled],
         )
 
@@ -279,15 +285,17 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
             known = f"select trim({key}) from raw.{parent.name}"
             if parent.name == "crm_accounts":
                 known += " union all select trim(source_account_id) from raw.crm_account_links"
-            child = f"trim({column.name})"
             scanned = f"_load_id > {int(settled)}" if table.name == "product_events" else "true"
             con.execute(
                 f"""insert into ops.raw_references
-                with orphans as (
-                    select {child} as value, count(*) filter (_load_id > {int(settled)}) as n_new, count(*) as n_all
-                    from raw.{table.name}
-                    where {scanned} and {child} <> '' and not coalesce(_deleted, false) and {child} not in ({known})
-                    group by all
+                with named as (
+                    select {column.name} as value, count(*) filter (_load_id > {int(settled)}) as n_new,
+                        count(*) as n_all
+                    from raw.{table.name} where {scanned} and not coalesce(_deleted, false) group by all
+                ),
+                orphans as (
+                    select trim(value) as value, sum(n_new) as n_new, sum(n_all) as n_all from named
+                    where trim(value) <> '' and trim(value) not in ({known}) group by all
                 ),
                 tonight as (
                     select count({column.name}) as n_rows from raw.{table.name} where _load_id > {int(settled)}

@@ -27,14 +27,16 @@ def _split(figure: str) -> str:
 
 # `expected`: the median of the last six nights of the same weekday. The spread is that of count data, times how much
 # more the table has spread so far (by the 80 % quantile, which for counts is 1.64, so that holidays don't count).
-# `common`: by which factor the other tables are off tonight. On a holiday all sources are down together, a delivery
-# that isn't whole is down alone; the quarter of a shared change isn't judged.
+# `common`: by which factor the other tables are off tonight, those aside that come whole every night. On a holiday all
+# sources are down together, a delivery that isn't whole is down alone. A part of a shared change isn't judged.
 RAW_TABLES = """
 create or replace table ops.raw_tables as
 with nights as (
     select
         table_name, run_id, n_delivered as n_rows,
-        median(n_delivered) over same_days as expected, count(*) over same_days as n_same
+        -- the first load of a table is all its history, not a night
+        median(n_delivered) filter (rows_before > 0) over same_days as expected,
+        count(*) filter (rows_before > 0) over same_days as n_same
     from ops.arrivals
     window same_days as (
         partition by table_name, isodow(arrived_on) order by arrived_on, last_load_id
@@ -63,7 +65,8 @@ earlier as (
 tonight as (
     select
         arrivals.*, nights.expected, nights.n_same, spreads.factor,
-        case when nights.expected >= 8 and n_same >= 3 then arrivals.n_delivered / nights.expected end as ratio
+        case when nights.expected >= 8 and n_same >= 3 and coalesce(kept_share, 0) < 0.5
+            then arrivals.n_delivered / nights.expected end as ratio
     from ops.arrivals
     left join nights using (run_id, table_name)
     left join spreads using (table_name)

@@ -18,3 +18,8 @@
 {% macro ratio(numerator, denominator) -%}
     cast({{ numerator }} as double) / nullif(cast({{ denominator }} as double), 0)
 {%- endmacro %}
+
+{#- Sum and mean of fractions as exact decimals. A sum of doubles depends on the order in which threads meet: two nights on
+    the same data would differ in the last digits, and a mean of scores could lie above the highest. -#}
+{% macro exact_sum(value) -%} cast(sum({{ exact(value) }}) as double) {%- endmacro %}
+{% macro exact_mean(value) -%} {{ ratio('sum(' ~ exact(value) ~ ')', 'count(' ~ value ~ ')') }} {%- endmacro %}

@@ -134,7 +134,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def build(
-    warehouse: Warehouse,
+    build_file: Path,
     manifest_folder: Path,
     variables: Mapping[str, Any],
     *,
@@ -175,7 +175,7 @@ def build(
         arguments.append("--full-refresh")
     # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
     # connections share this one database: opening the file hundreds of times took half of the build.
-    with dbt_environment(warehouse.build_file), duckdb.connect(str(warehouse.build_file)) as con:
+    with dbt_environment(build_file), duckdb.connect(str(build_file)) as con:
         outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *project_arguments()])
         if outcome.result is None:
             raise BuildError(f"dbt could not run: {outcome.exception}")

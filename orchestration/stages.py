@@ -107,7 +107,7 @@ def build(night: Night, report: Callable[[str, float], None]) -> None:
             full = building.begin_build(con, night.run_id, night.settings)
         variables = {**night.settings.dbt_vars, "published_at": f"{night.published_at:%Y-%m-%d %H:%M:%S.%f}"}
         night.nodes = building.build(
-            night.warehouse, manifest, variables, full_refresh=full, progress=night.say, report=report
+            night.warehouse.build_file, manifest, variables, full_refresh=full, progress=night.say, report=report
         )
         if not any(node.is_broken for node in night.nodes):
             with night.connect() as con:

@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class Published:
         [manifest] = (self.warehouse / "build" / "target").glob("*/manifest.json")
         return json.loads(manifest.read_text())
 
+    def lend_manifest(self, warehouse: Path) -> None:
+        """Spare another warehouse that is run with the same vars the parsing."""
+        shutil.copytree(self.warehouse / "build" / "target", warehouse / "build" / "target")
+
     def rows(self, query: str) -> list[tuple]:
         """Rows of a SELECT on the published file."""
         with duckdb.connect(str(self.marts_file), read_only=True) as con:
@@ -85,6 +90,20 @@ class Published:
 
 # Dozens of nights are run; one of them (the sample's) draws the dashboard, and the tests of the dashboard look at it.
 os.environ["CSW_NO_DASHBOARD"] = "1"
+
+
+# A minute and more each, the longest first.
+SLOW_FILES = (
+    *("test_orchestration.py", "test_ravenstack.py", "test_privacy.py", "test_second_night.py", "test_health.py"),
+    *("test_expectations.py", "test_conservation.py", "test_usage_nights.py", "test_unit_tests.py", "test_defects.py"),
+    *("test_recomputation.py", "test_publishing.py", "test_comments.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow files first, so that no worker ends with one of them alone."""
+    order = {name: place for place, name in enumerate(SLOW_FILES)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def run_csw(*arguments: str | Path, draws: bool = False) -> subprocess.CompletedProcess[str]:

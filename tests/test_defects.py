@@ -32,7 +32,7 @@ def test_the_catalogue_is_whole() -> None:
     assert set(SHORT) <= {defect.name for defect in DEFECTS}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_defects_of_every_layer_are_found_the_same_night(stage: Stage) -> None:
     chosen = [defect for defect in DEFECTS if defect.name in SHORT and defect.table in stage.files]
     assert len(chosen) >= 8

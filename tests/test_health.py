@@ -100,6 +100,7 @@ def publish(landing: Path, warehouse: Path, as_of: str) -> None:
 def test_what_happens_later_leaves_past_scores_unchanged(sample, tmp_path):
     """A back-fill on 31 August, and the sample's on 31 October that knows two months more, score August and before
     alike."""
+    sample.lend_manifest(tmp_path / "early")
     publish(sample.landing, tmp_path / "early", "2026-08-31")
     early = scores(tmp_path / "early")
     assert len(early) > 1000
@@ -107,11 +108,12 @@ def test_what_happens_later_leaves_past_scores_unchanged(sample, tmp_path):
 
 
 @pytest.mark.long
-def test_published_days_stand_when_facts_arrive_late(tmp_path):
+def test_published_days_stand_when_facts_arrive_late(sample, tmp_path):
     """A survey answer that arrives late, dated in July, changes the facts but no score that was published."""
     landing, warehouse = tmp_path / "landing", tmp_path / "warehouse"
     made = run_csw("sample", "--accounts", 60, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
     assert made.returncode == 0, made.stderr
+    sample.lend_manifest(warehouse)
     publish(landing, warehouse, "2026-08-31")
     published = scores(warehouse)
     assert len(published) > 100

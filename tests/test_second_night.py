@@ -97,10 +97,11 @@ def second_delivery(landing: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory) -> tuple[Path, Path]:
+def nights(sample, tmp_path_factory) -> tuple[Path, Path]:
     """The published files of the two nights."""
     base = tmp_path_factory.mktemp("nights")
     landing, warehouse = base / "landing", base / "warehouse"
+    sample.lend_manifest(warehouse)
     for as_of, deliver in ((FIRST, first_delivery), (SECOND, second_delivery)):
         deliver(landing)
         night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", as_of)

@@ -29,7 +29,7 @@ solved_tickets as (
 ),
 
 onboarding_ratings as (
-    select days.account_id, days.cut_date, avg(onboarding_answers.score_share) as mean_share
+    select days.account_id, days.cut_date, {{ exact_mean('onboarding_answers.score_share') }} as mean_share
     from days
     inner join onboarding_answers
         on days.account_id = onboarding_answers.account_id and onboarding_answers.responded_on <= days.cut_date

@@ -103,7 +103,7 @@ final as (
         quarter,
         segment,
         account_id,
-        avg(change) as mean_change
+        {{ exact_mean('change') }} as mean_change
     from pairs
     group by grouping sets ((action_id), (playbook_name, quarter, segment, account_id))
 )

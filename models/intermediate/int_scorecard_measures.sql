@@ -74,7 +74,7 @@ final as (
         segment_type,
         segment_value,
         measure,
-        case when max(method) = 'sum' then sum(value) else max(case when preference = 1 then value end) end as value
+        case when max(method) = 'sum' then {{ exact_sum('value') }} else max(case when preference = 1 then value end) end as value
     from placed
     group by period_type, period_start, segment_type, segment_value, measure
 )

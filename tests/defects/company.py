@@ -105,9 +105,22 @@ class Company:
             self.con.execute(
                 f"create table rows_{table.name} as select {names} from {reader}(?{options})", [[*map(str, files)]]
             )
+        # an account is in the CRM from its first opportunity on
+        self.con.execute(
+            """update rows_crm_accounts set created_at = least(created_at, first_at) from (
+                select account_id, min(created_at) as first_at from rows_crm_opportunities group by all
+            ) as deals where deals.account_id = rows_crm_accounts.account_id"""
+        )
         self._raise_prices()
         for name in HAPPENS:
             self._split(name)
+        # what happens in a ticket is not told before the ticket
+        for name in ("support_ticket_events", "survey_responses"):
+            self.con.execute(
+                f"""update deliveries_{name} as child set delivered_on = greatest(child.delivered_on, first_on) from (
+                    select ticket_id, min(delivered_on) as first_on from deliveries_support_tickets group by all
+                ) as tickets where tickets.ticket_id = child.ticket_id"""
+            )
 
     def _raise_prices(self) -> None:
         """In the middle of the nights every running monthly version of the plan `pro` ends, and a dearer one begins."""
@@ -170,12 +183,6 @@ class Company:
                 where hash({key}) % 100 < 2 and delivered_on > '{self.first}'"""
             )
 
-    @staticmethod
-    def _known_account(day: date) -> str:
-        """An account is in the CRM from its birthday, or from its first opportunity."""
-        deals = f"select account_id from rows_crm_opportunities where created_at < '{day}'"
-        return f"(created_at < '{day}' or account_id in ({deals}))"
-
     def days(self) -> Iterator[date]:
         """The days of the nights after the first load."""
         day = self.first
@@ -191,10 +198,8 @@ class Company:
             if table.name in SNAPSHOTS:
                 loaded = f"'{day}'::timestamp + interval 90 minute"
                 query = f"select * replace ({loaded} as _loaded_at) from rows_{table.name}"
-                if table.name == "crm_accounts":
-                    query += f" where {self._known_account(day)}"
-                if table.name == "crm_account_links":
-                    known = f"select account_id from rows_crm_accounts where {self._known_account(day)}"
+                if table.name in ("crm_accounts", "crm_account_links"):
+                    known = f"select account_id from rows_crm_accounts where created_at < '{day}'"
                     query += f" where account_id in ({known})"
             else:
                 query = f"select {names} from deliveries_{table.name} where delivered_on = '{day}'"

@@ -46,7 +46,7 @@ counted as (
         source,
         count(*) as n_items,
         count(distinct account_id) as n_accounts,
-        avg(sentiment) as mean_sentiment,
+        {{ exact_mean('sentiment') }} as mean_sentiment,
         {{ ratio("count(case when sentiment_label = 'negative' then 1 end)", 'count(sentiment)') }} as negative_share,
         {{ ratio("count(case when nps_category = 'promoter' then 1 end)", 'count(nps_category)') }} as promoter_share
     from placed

@@ -41,9 +41,9 @@ effects as (
         placed.quarter,
         placed.segment_value,
         count(*) as n_measured,
-        avg(treated.mean_before) as mean_before,
-        avg(treated.mean_after) as mean_after,
-        avg(peers.mean_change) as mean_change_comparison
+        {{ exact_mean("treated.mean_before") }} as mean_before,
+        {{ exact_mean("treated.mean_after") }} as mean_after,
+        {{ exact_mean("peers.mean_change") }} as mean_change_comparison
     from placed
     inner join changes as treated on placed.action_id = treated.action_id
     left join peers on placed.action_id = peers.action_id

@@ -22,7 +22,7 @@ account_nps as (
     select
         account_id,
         {{ month_of('responded_on') }} as month,
-        avg(cast(case nps_category when 'promoter' then 100 when 'passive' then 0 else -100 end as double)) as nps
+        {{ exact_mean("case nps_category when 'promoter' then 100 when 'passive' then 0 else -100 end") }} as nps
     from answers
     group by account_id, {{ month_of('responded_on') }}
 ),
@@ -51,7 +51,7 @@ final as (
         cast(count(*) as bigint) as n_accounts_entitled,
         cast(sum(case when entitlements.is_used then 1 else 0 end) as bigint) as n_accounts_using,
         {{ ratio('sum(case when entitlements.is_used then 1 else 0 end)', 'count(*)') }} as feature_adoption_rate,
-        avg(case when entitlements.is_used then account_nps.nps end) as mean_nps_of_users,
+        {{ exact_mean('case when entitlements.is_used then account_nps.nps end') }} as mean_nps_of_users,
         avg(case when entitlements.is_used then cast(outcomes.has_churned as double) end) as churn_rate_users,
         avg(case when not entitlements.is_used then cast(outcomes.has_churned as double) end) as churn_rate_non_users
     from entitlements

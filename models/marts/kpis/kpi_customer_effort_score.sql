@@ -9,7 +9,7 @@
         'answers': 'count(*)',
         'easy': 'count(case when is_positive then 1 end)',
         'score_sum': 'sum(score)',
-        'ease_sum': 'sum(100 * score_share)',
+        'ease_sum': exact_sum('100 * score_share'),
     },
     numerator='ease_sum',
     denominator='answers',

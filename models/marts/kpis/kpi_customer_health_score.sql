@@ -23,7 +23,7 @@
     facts=ref('int_health_facts'),
     periods=['month'],
     sums=sums,
-    statistics={'score_sum': 'sum(score)'},
+    statistics={'score_sum': exact_sum('score')},
     numerator='score_sum',
     denominator='n_scored',
     n='n_scored',

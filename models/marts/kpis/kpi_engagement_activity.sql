@@ -2,7 +2,7 @@
 {%- set kinds = ['email', 'call', 'meeting', 'qbr', 'executive_visit', 'training'] %}
 {%- set sums = {
     'touched': 'sum(case when is_touchpoint then 1 else 0 end)',
-    'weighted': 'sum(weight)',
+    'weighted': exact_sum('weight'),
     'high_value': 'sum(case when is_high_value then 1 else 0 end)',
     'reactive': 'sum(case when is_reactive then 1 else 0 end)',
     'owned': 'sum(case when is_owned then 1 else 0 end)',

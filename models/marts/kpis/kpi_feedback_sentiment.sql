@@ -8,7 +8,7 @@
         'items': 'count(*)',
         'accounts': 'count(distinct account_id)',
         'judged': 'count(sentiment)',
-        'sentiment_sum': 'sum(sentiment)',
+        'sentiment_sum': exact_sum('sentiment'),
         'negative': "count(case when sentiment_label = 'negative' then 1 end)",
         'neutral': "count(case when sentiment_label = 'neutral' then 1 end)",
         'positive': "count(case when sentiment_label = 'positive' then 1 end)",

@@ -9,7 +9,7 @@ with cells as (
             'answers': 'count(*)',
             'positive': 'count(case when is_positive then 1 end)',
             'score_sum': 'sum(score)',
-            'share_sum': 'sum(score_share)',
+            'share_sum': exact_sum('score_share'),
         },
         numerator='score_sum',
         denominator='answers',

@@ -9,7 +9,7 @@
         'entitled': 'sum(n_entitled)',
         'used': 'sum(n_used)',
     },
-    statistics={'mean_rate': 'avg(adoption_rate)'},
+    statistics={'mean_rate': exact_mean('adoption_rate')},
     numerator='used',
     denominator='entitled',
     n='with_entitlement',

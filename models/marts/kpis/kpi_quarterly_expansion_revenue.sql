@@ -47,7 +47,7 @@ active_csms as (
 ),
 
 averages as (
-    select period_start, avg(coalesce(value, 0)) as mean_value from active_csms group by period_start
+    select period_start, {{ exact_mean('coalesce(value, 0)') }} as mean_value from active_csms group by period_start
 ),
 
 final as (
