@@ -235,7 +235,7 @@ def _column_rules(area: str) -> list[Rule]:
             "null_share_z",
             "A KPI counts this field: deliver it filled, then run again.",
             "The share of missing values moved: see whether the source renamed or emptied the field.",
-            max_value=6,
+            max_value=8,
         ),
         *split(
             "scale_is_usual",
@@ -318,7 +318,7 @@ def _other_rules(area: str) -> list[Rule]:
             "The hours of the day are shifted against all nights before: timestamps must be UTC or carry their offset. "
             "Deliver them so, then run again.",
             ("column_name", "shift_hours", "n_rows"),
-            max_value=10,
+            max_value=20,
         ),
         rule(
             "scores_keep_their_scale",

@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.conservation import TableAccount, lines_of, seal_loads, take_account
 from orchestration.contract import DELETED, TABLES
+from orchestration.history import carry_history
 from orchestration.loading import create_landing_schema, load_landing
 from tests.dbt_runs import EVERYTHING, FILE, run_models
 from tests.deliveries import built_content, deliver, raw_content
@@ -36,6 +37,7 @@ def prepare_history_tables(con: duckdb.DuckDBPyConnection) -> None:
     """The schemas that a night has before dbt runs."""
     create_landing_schema(con)
     seal_loads(con)
+    carry_history(con, Path("no publication yet"))
 
 
 def deliver_and_build(
@@ -43,7 +45,7 @@ def deliver_and_build(
 ) -> Path:
     """One history, delivered in one of many ways over some nights; returns the build file."""
     folder.mkdir()
-    chosen, file = settings(seed), folder / FILE
+    chosen, file = settings(seed, clv_lifetime_model="sbg"), folder / FILE  # the model that the manifest was parsed for
     deliver(history(seed), folder / "delivered", order)
     files = sorted(path for path in (folder / "delivered").rglob("*") if path.is_file())
     for night in range(nights):

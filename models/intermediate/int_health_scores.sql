@@ -23,7 +23,8 @@ summed as (
     select
         account_id,
         score_date,
-        {{ exact_sum('effective_weight * component_score') }} as score_if_known,
+        -- eight decimals: dust in the tenth must not lift a score above 100
+        round({{ exact_sum('effective_weight * component_score') }}, 8) as score_if_known,
         {{ exact_sum('case when not is_missing then weight else 0 end') }} / {{ exact_sum('weight') }} as weight_coverage,
         sum(case when is_missing then 1 else 0 end) as n_components_missing,
         max(case when driver_rank = 1 and points_lost > 0 then component end) as top_driver,

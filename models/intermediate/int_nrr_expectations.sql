@@ -39,7 +39,7 @@ final as (
         period_start,
         '{{ segment_type }}' as segment_type,
         {{ segment_type }} as segment_value,
-        {{ ratio('sum(opening_mrr * company_nrr)', 'sum(opening_mrr)') }} as expected_nrr
+        {{ ratio(exact_sum('opening_mrr * company_nrr'), exact_sum('opening_mrr')) }} as expected_nrr
     from weighed
     group by period_type, period_start, {{ segment_type }}
     {{ 'union all' if not loop.last }}
