@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from benchmarks.yardstick import recorded_build, replayed
 from orchestration.settings import resolve_settings
 from orchestration.warehouse import Warehouse
@@ -9,6 +11,7 @@ from tests.conftest import SAMPLE_END
 from tests.deliveries import built_content
 
 
+@pytest.mark.long
 def test_the_yardstick_makes_what_the_models_make(sample, tmp_path):
     settings = resolve_settings(landing=str(sample.landing), warehouse=str(sample.warehouse), as_of=SAMPLE_END)
     loaded = tmp_path / sample.build_file.name
