@@ -43,9 +43,11 @@ OF_DAGSTER = ("preparing", "building")
 
 @dataclass
 class Cost:
-    """CPU seconds of one night: the whole, its stages, a bare dbt build of the same and the SQL of that."""
+    """CPU seconds of one night: the whole, what of it is not Great Expectations' own process, the stages of that, a
+    bare dbt build of the same and the SQL of that; `peak` is bytes of the greatest resident set."""
 
     total: float = 0.0
+    own: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     dbt: float = 0.0
     sql: float = 0.0
@@ -54,7 +56,7 @@ class Cost:
     @property
     def job(self) -> float:
         """What Dagster's job adds to dbt's build, and that build."""
-        return self.total - sum(seconds for name, seconds in self.stages.items() if name not in OF_DAGSTER)
+        return self.own - sum(seconds for name, seconds in self.stages.items() if name not in OF_DAGSTER)
 
 
 def cpu_seconds() -> float:
@@ -76,11 +78,11 @@ def counted(cost: Cost) -> Iterator[None]:
         cost.stages[name] = cost.stages.get(name, 0.0) + time.process_time() - began
 
     Night.stage = timed_stage
-    began = cpu_seconds()
+    began, began_own = cpu_seconds(), time.process_time()
     try:
         yield
     finally:
-        cost.total = cpu_seconds() - began
+        cost.total, cost.own = cpu_seconds() - began, time.process_time() - began_own
         Night.stage = stage
 
 
@@ -173,7 +175,6 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
         ("full build through dbt / its SQL", first.dbt / first.sql),
         ("SQL of the full build / one scan of four columns", first.sql / one_scan),
         ("SQL of the next night / SQL of the full build", second.sql / first.sql),
-        ("Dagster's job / bare dbt build, first night", first.job / first.dbt),
         ("Dagster's job / bare dbt build, next night", second.job / second.dbt),
         ("whole first night / its SQL", first.total / first.sql),
         ("whole next night / its SQL", second.total / second.sql),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -43,11 +42,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Replay:
-    """The same without dbt: the file it made, CPU seconds, bytes of the greatest resident set."""
+    """The same without dbt: the file it made, CPU seconds."""
 
     file: Path
     cpu_seconds: float
-    peak_bytes: int
 
 
 @contextmanager
@@ -112,11 +110,10 @@ def replayed(build: Build) -> Replay:
         for table in build.copied:
             con.execute(f"create or replace table intermediate.{table} as from built.intermediate.{table}")
     with multiprocessing.get_context("spawn").Pool(1) as other:
-        seconds, peak = other.apply(_run, (file, build))
-    return Replay(file, seconds, peak)
+        return Replay(file, other.apply(_run, (file, build)))
 
 
-def _run(file: Path, build: Build) -> tuple[float, int]:
+def _run(file: Path, build: Build) -> float:
     began = time.process_time()
     tonight = {placeholder: str(build.variables[name]) for name, placeholder in building.RUN_VARS.items()}
     with open_database(str(file), spill=file.parent) as con:
@@ -124,4 +121,4 @@ def _run(file: Path, build: Build) -> tuple[float, int]:
         for sql, bindings in build.statements:
             con.execute(sql, bindings)
         run_tests(con, build.manifest_folder, tonight, ())
-    return time.process_time() - began, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return time.process_time() - began

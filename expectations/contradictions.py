@@ -205,8 +205,7 @@ CAUSES = (
         where now_billing_invoices._load_id > $settled and $settled > 0 and coalesce(most, price) > 0
             and amount_subtotal > 25 * coalesce(most, price)""",
         "The invoice is more than 25 times the account's largest before, or the price of all its items: see whether it "
-        "is in cents. If it is meant, "
-        "let the night pass with --accept.",
+        "is in cents. If it is meant, let the night pass with --accept.",
     ),
     Cause(
         "cost_does_not_fit_its_type",

@@ -73,14 +73,19 @@ class Published:
     def build_file(self) -> Path:
         return self.warehouse / "build" / "warehouse.duckdb"
 
+    @property
+    def manifest_folder(self) -> Path:
+        """Where the parsed project lies."""
+        [folder] = (self.warehouse / "build" / "target").iterdir()
+        return folder
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        [manifest] = (self.warehouse / "build" / "target").glob("*/manifest.json")
-        return json.loads(manifest.read_text())
+        return json.loads((self.manifest_folder / "manifest.json").read_text())
 
     def lend_manifest(self, warehouse: Path) -> None:
         """Spare another warehouse that is run with the same vars the parsing."""
-        shutil.copytree(self.warehouse / "build" / "target", warehouse / "build" / "target")
+        shutil.copytree(self.manifest_folder, warehouse / "build" / "target" / self.manifest_folder.name)
 
     def rows(self, query: str) -> list[tuple]:
         """Rows of a SELECT on the published file."""

@@ -6,7 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from orchestration.building import dbt_environment
+from orchestration.conservation import seal_loads
+from orchestration.history import carry_history
+from orchestration.loading import create_landing_schema
 from tests.conftest import ROOT
 from tests.recomputation import Settings
 
@@ -20,6 +25,13 @@ def variables_of(settings: Settings) -> dict[str, Any]:
     names = [field.name for field in fields(settings) if field.name not in ("as_of", "seeds")]
     defaults = {field.name: field.default for field in fields(settings)}
     return {name: getattr(settings, name) for name in names if getattr(settings, name) != defaults[name]}
+
+
+def prepare_build(con: duckdb.DuckDBPyConnection) -> None:
+    """The schemas that a night has before dbt runs, when nothing was published before."""
+    create_landing_schema(con)
+    seal_loads(con)
+    carry_history(con, Path("no publication yet"))
 
 
 def run_models(

@@ -11,9 +11,8 @@ import pytest
 
 from orchestration.conservation import TableAccount, lines_of, seal_loads, take_account
 from orchestration.contract import DELETED, TABLES
-from orchestration.history import carry_history
-from orchestration.loading import create_landing_schema, load_landing
-from tests.dbt_runs import EVERYTHING, FILE, run_models
+from orchestration.loading import load_landing
+from tests.dbt_runs import EVERYTHING, FILE, prepare_build, run_models
 from tests.deliveries import built_content, deliver, raw_content
 from tests.histories import history, settings
 from tests.recomputation.landed import known, winners
@@ -25,19 +24,6 @@ TELL_OF_LOADS = {"marts.mart_freshness"}
 LAYERS = ("staging", "intermediate")
 LOADED_AT = datetime(2026, 3, 1)
 MODELS = ("+path:models/staging", "+int_usage_user_months", "+int_usage_feature_months")
-
-
-@pytest.fixture(scope="module")
-def manifest_folder(sample):
-    [manifest] = (sample.warehouse / "build" / "target").glob("*/manifest.msgpack")
-    return manifest.parent
-
-
-def prepare_history_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """The schemas that a night has before dbt runs."""
-    create_landing_schema(con)
-    seal_loads(con)
-    carry_history(con, Path("no publication yet"))
 
 
 def deliver_and_build(
@@ -54,7 +40,7 @@ def deliver_and_build(
             landed.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, landed)
         with duckdb.connect(str(file)) as con:
-            prepare_history_tables(con)
+            prepare_build(con)
             report = load_landing(
                 con, folder / "landing", run_id=f"run{night}", loaded_at=LOADED_AT, progress=lambda _: None
             )
@@ -72,11 +58,9 @@ def account(sample, file: Path, seed: int) -> dict[str, TableAccount]:
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
-def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(
-    sample, manifest_folder, tmp_path, seed
-):
-    once = deliver_and_build(manifest_folder, tmp_path / "once", seed, order=10 + seed)
-    nightly = deliver_and_build(manifest_folder, tmp_path / "nightly", seed, order=20 + seed, nights=2)
+def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(sample, tmp_path, seed):
+    once = deliver_and_build(sample.manifest_folder, tmp_path / "once", seed, order=10 + seed)
+    nightly = deliver_and_build(sample.manifest_folder, tmp_path / "nightly", seed, order=20 + seed, nights=2)
     with duckdb.connect(str(once), read_only=True) as con, duckdb.connect(str(nightly), read_only=True) as other:
         assert raw_content(con, distinct=True) == raw_content(other, distinct=True)
     first, second = built_content(once, LAYERS), built_content(nightly, LAYERS)
@@ -89,9 +73,11 @@ def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_every_order_of_delivery_ends_in_the_same_marts(manifest_folder, tmp_path, seed):
-    once = deliver_and_build(manifest_folder, tmp_path / "once", seed, order=30 + seed, models=EVERYTHING)
-    nights = deliver_and_build(manifest_folder, tmp_path / "n", seed, order=40 + seed, nights=3, models=EVERYTHING)
+def test_every_order_of_delivery_ends_in_the_same_marts(sample, tmp_path, seed):
+    once = deliver_and_build(sample.manifest_folder, tmp_path / "once", seed, order=30 + seed, models=EVERYTHING)
+    nights = deliver_and_build(
+        sample.manifest_folder, tmp_path / "n", seed, order=40 + seed, nights=3, models=EVERYTHING
+    )
     first, second = built_content(once, ("marts",)), built_content(nights, ("marts",))
     assert {name for name in first if first[name] != second[name]} <= TELL_OF_LOADS
     assert len(first) > 60
@@ -121,8 +107,8 @@ def assert_accounted(accounts: dict[str, TableAccount], seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(sample, manifest_folder, tmp_path_factory):
-    return deliver_and_build(manifest_folder, tmp_path_factory.mktemp("built") / "one", 2, order=5)
+def built(sample, tmp_path_factory):
+    return deliver_and_build(sample.manifest_folder, tmp_path_factory.mktemp("built") / "one", 2, order=5)
 
 
 @contextmanager

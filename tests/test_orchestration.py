@@ -222,6 +222,8 @@ def test_an_expectation_blocks_and_says_what_to_do(folder, capsys):
     assert nightly(folder, *VARS, "--accept", *accepted) == 1
     assert "marts_tables.history_is_kept" in capsys.readouterr().out
     assert digest(file) == before
+    assert nightly(folder, *VARS, "--accept", *accepted, "marts_tables.history_is_kept") == 0
+    assert digest(file) != before
 
 
 def test_a_model_that_cannot_be_built_blocks(folder, capsys):

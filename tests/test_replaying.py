@@ -11,14 +11,12 @@ import pytest
 
 from orchestration import conversion
 from orchestration.cli import main
-from orchestration.conservation import seal_loads
-from orchestration.history import carry_history
 from orchestration.loading import create_landing_schema, load_landing, load_time
 from orchestration.quarantine import export_rows, list_rows, read_repaired
 from orchestration.replaying import close_replaced, replay
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse
-from tests.dbt_runs import EVERYTHING, FILE, run_models
+from tests.dbt_runs import EVERYTHING, FILE, prepare_build, run_models
 from tests.deliveries import FORMATS, built_content, csv_line, names_of, raw_content, spoil, texts_of, write
 from tests.histories import history, settings
 
@@ -109,17 +107,22 @@ def mended(entry: dict[str, str], truth: dict) -> str:
     return "{" + parts + "}"
 
 
+def mend_all(exported: Path, given_back: Path, truth: dict) -> None:
+    """Every exported row as a careful person gives it back."""
+    with exported.open(newline="") as source, given_back.open("w", newline="") as target:
+        reader = csv.DictReader(source)
+        writer = csv.DictWriter(target, reader.fieldnames)
+        writer.writeheader()
+        writer.writerows({**entry, "raw_line": mended(entry, truth)} for entry in reader)
+
+
 def test_rows_mended_by_hand_make_the_warehouse_of_a_clean_delivery(clean, dirty, tmp_path, capsys):
     warehouse, truth = dirty
     exported, given_back = tmp_path / "rows.csv", tmp_path / "mended.csv"
     root = ["--warehouse", str(warehouse.root)]
     assert main(["quarantine", "--out", str(exported), *root]) == 0
     assert exported.stat().st_mode & 0o777 == 0o600
-    with exported.open(newline="") as source, given_back.open("w", newline="") as target:
-        reader = csv.DictReader(source)
-        writer = csv.DictWriter(target, reader.fieldnames)
-        writer.writeheader()
-        writer.writerows({**entry, "raw_line": mended(entry, truth)} for entry in reader)
+    mend_all(exported, given_back, truth)
     assert main(["replay", *root]) == 1  # nothing was mended yet: every row stays, none is lost
     assert "0 rows loaded, 0 dropped" in capsys.readouterr().out
     assert main(["replay", "--file", str(given_back), *root]) == 0
@@ -144,25 +147,19 @@ def test_what_is_built_after_a_replay_is_what_a_clean_delivery_builds(sample, cl
     exported, given_back = tmp_path / "rows.csv", tmp_path / "mended.csv"
     root = ["--warehouse", str(warehouse.root)]
     assert main(["quarantine", "--out", str(exported), *root]) == 0
-    with exported.open(newline="") as source, given_back.open("w", newline="") as target:
-        reader = csv.DictReader(source)
-        writer = csv.DictWriter(target, reader.fieldnames)
-        writer.writeheader()
-        writer.writerows({**entry, "raw_line": mended(entry, truth)} for entry in reader)
+    mend_all(exported, given_back, truth)
     untouched = tmp_path / "untouched" / FILE
     untouched.parent.mkdir()
     shutil.copy(warehouse.build_file, untouched)
     assert main(["replay", "--file", str(given_back), *root]) == 0
-    [manifest] = (sample.warehouse / "build" / "target").glob("*/manifest.msgpack")
     built = {}
     for name, file in (("clean", clean.build_file), ("replayed", warehouse.build_file), ("untouched", untouched)):
         copy = tmp_path / name / "build" / FILE
         copy.parent.mkdir(parents=True)
         shutil.copy(file, copy)
         with duckdb.connect(str(copy)) as con:
-            seal_loads(con)
-            carry_history(con, Path("no publication yet"))
-        run_models(manifest.parent, copy, settings(5, clv_lifetime_model="sbg"), EVERYTHING)
+            prepare_build(con)
+        run_models(sample.manifest_folder, copy, settings(5, clv_lifetime_model="sbg"), EVERYTHING)
         built[name] = built_content(copy, ("staging", "intermediate", "marts"))
     # how often a row came, and when, is not what it says
     tell_of_loads = {"staging.stg_product__event_repeats", "marts.mart_freshness"}

@@ -1,11 +1,9 @@
 """Nights of landing: what is added night by night is what a full build counts, and what plain Python counts."""
 
 import json
-import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
+from orchestration.building import dbt_environment
 from orchestration.loading import create_landing_schema
 
 PROJECT = Path(__file__).parents[1]
@@ -38,18 +37,6 @@ class Company:
     merges: dict[str, str]
 
 
-@contextmanager
-def _build_file(path: Path) -> Iterator[None]:
-    before = os.environ.get("CSW_BUILD_FILE")
-    os.environ["CSW_BUILD_FILE"] = str(path)
-    try:
-        yield
-    finally:
-        os.environ.pop("CSW_BUILD_FILE")
-        if before is not None:
-            os.environ["CSW_BUILD_FILE"] = before
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """build(file, as_of, full=False, **vars): the usage models through dbt, parsed once."""
@@ -61,7 +48,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     arguments = ["--quiet", "--log-level-file", "none", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     arguments += ["--target-path", str(target)]
 
-    with _build_file(target / FILE):
+    with dbt_environment(target / FILE):
         parsed = dbtRunner().invoke(["parse", *arguments, "--vars", json.dumps({"as_of_date": "2024-01-01"})])
     assert parsed.success, parsed.exception
     packed = parsed.result.to_msgpack(extended_mashumaro_encoder)
@@ -71,7 +58,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
         manifest.build_flat_graph()
         settings = json.dumps({"as_of_date": str(as_of), **variables})
         call = ["run", *arguments, "--no-write-json", "--vars", settings, "--select", *MODELS]
-        with _build_file(file):
+        with dbt_environment(file):
             outcome = dbtRunner(manifest=manifest).invoke(call + (["--full-refresh"] if full else []))
         assert outcome.success, [result.message for result in outcome.result or []] or outcome.exception
 
