@@ -1,6 +1,7 @@
 """`python -m benchmarks.defects`: which defects are found the same night, and how often a clean night alarms.
 
-Options: --nights (clean nights, 200), --prior (nights before the spoiled one, 22), --accounts, --months, --events.
+Options: --nights (clean nights, 200), --prior (nights before the spoiled one, 22), --accounts, --months, --events,
+--seed (another company: bands that were set by one company's nights are to hold in another's).
 """
 
 from __future__ import annotations
@@ -65,10 +66,17 @@ def false_alarms(folder: Path, company: Company, nights: int) -> tuple[int, Coun
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in (("nights", 200), ("prior", 22), ("accounts", 400), ("months", 30), ("events", 200_000)):
+    for name, value in (
+        ("nights", 200),
+        ("prior", 22),
+        ("accounts", 400),
+        ("months", 30),
+        ("events", 200_000),
+        ("seed", 7),
+    ):
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
-    size = {"accounts": options.accounts, "months": options.months, "events": options.events, "end": END}
+    size = {name: getattr(options, name) for name in ("accounts", "months", "events", "seed")} | {"end": END}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stage = set_stage(folder, Company(folder / "spoiled", **size, nights=options.prior + 5), options.prior)

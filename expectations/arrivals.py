@@ -137,15 +137,16 @@ def _compare_with_earlier(
     con: duckdb.DuckDBPyConnection, table: Table, settled: int
 ) -> tuple[float | None, float | None, int | None]:
     """(share of tonight's rows that arrived in the last nights as they are, share of the last night's keys that came
-    again, and how many did not)."""
+    again, and how many did not). The first load of a table is all its history, not a night: it is not compared with.
+    """
     marks = con.execute(
         "select last_load_id from ops.arrivals where table_name = ? and is_accepted and n_rows > 0 "
         "order by last_load_id desc",
         [table.name],
     ).fetchall()
-    if not marks:
+    ids = [mark for (mark,) in marks]
+    if len(ids) < 2:
         return None, None, None
-    ids = [mark for (mark,) in marks] + [0]
     key = ", ".join(table.key)
     content = "hash(" + ", ".join(column.name for column in table.columns if column.name != "_loaded_at") + ")"
     nights = f"_load_id > {ids[min(NIGHTS_COMPARED, len(ids) - 1)]} and _load_id <= {int(settled)}"

@@ -91,12 +91,15 @@ QUIET_ON_HOLIDAYS = (
 class Company:
     """The deliveries of one sample company, in a DuckDB file. `first` is the day of the first load, `last` the last."""
 
-    def __init__(self, folder: Path, *, accounts: int, months: int, events: int, end: date, nights: int) -> None:
+    def __init__(
+        self, folder: Path, *, accounts: int, months: int, events: int, end: date, nights: int, seed: int = 7
+    ) -> None:
         self.first, self.last = end - timedelta(days=nights), end
         folder.mkdir(parents=True, exist_ok=True)
         self.con = duckdb.connect(str(folder / "company.duckdb"))
         landing = folder / "sample"
-        make_sample(landing, accounts=accounts, months=months, events=events, end=end, progress=lambda _: None)
+        size = {"accounts": accounts, "months": months, "events": events, "end": end, "seed": seed}
+        make_sample(landing, **size, progress=lambda _: None)
         for table in TABLES.values():
             files = sorted([*landing.glob(f"{table.name}.*"), *landing.glob(f"{table.name}/*")])
             reader = "read_parquet" if files[0].suffix == ".parquet" else "read_csv"
