@@ -191,21 +191,21 @@ CAUSES = (
         "invoice_does_not_fit_its_account",
         "billing_invoices",
         "error",
-        # without three invoices to go by, the prices of the account's items in one invoice
+        # of its own subscription: an account may have a small one beside a large one
         """select invoice_id, true
         from now_billing_invoices left join (
-            select account_id, max(amount_subtotal) as most from now_billing_invoices
-            where _load_id <= $settled group by account_id having count(*) >= 3
-        ) as earlier using (account_id) left join (
-            select account_id, sum(price) as price from (
-                select account_id, item_id, max(quantity * unit_amount) as price
-                from now_billing_subscription_items join now_billing_subscriptions using (subscription_id) group by all
-            ) group by account_id
-        ) as items using (account_id)
-        where now_billing_invoices._load_id > $settled and $settled > 0 and coalesce(most, price) > 0
-            and amount_subtotal > 25 * coalesce(most, price)""",
-        "The invoice is more than 25 times the account's largest before, or the price of all its items: see whether it "
-        "is in cents. If it is meant, let the night pass with --accept.",
+            select coalesce(subscription_id, account_id) as billed_for, max(amount_subtotal) as most
+            from now_billing_invoices where _load_id <= $settled group by all
+        ) as earlier on earlier.billed_for = coalesce(subscription_id, account_id) left join (
+            select subscription_id, sum(price) as price from (
+                select subscription_id, item_id, max(quantity * unit_amount) as price
+                from now_billing_subscription_items group by all
+            ) group by all
+        ) as items using (subscription_id)
+        where now_billing_invoices._load_id > $settled and $settled > 0
+            and amount_subtotal > 25 * nullif(greatest(most, price), 0)""",
+        "The invoice is more than 25 times its subscription's largest before and the price of all its items: see "
+        "whether it is in cents. If it is meant, let the night pass with --accept.",
     ),
     Cause(
         "cost_does_not_fit_its_type",

@@ -328,7 +328,7 @@ def _other_rules(area: str) -> list[Rule]:
             "The answers of this survey lie elsewhere on its scale than ever: see whether another scale was delivered "
             "(1-5 for 0-10). A new scale is a new survey.",
             ("survey_id", "mean_share", "usual_share", "n_rows"),
-            max_value=6,
+            max_value=4.5,
         ),
     ]
 

@@ -172,7 +172,7 @@ def _decimal(text: str, wanted: str, scale: int) -> str:
     exact = f"[+-]?([0-9]+([.][0-9]{{0,{scale}}}0*)?|[.][0-9]{{1,{scale}}}0*)"
     number, double = f"try_cast({text} AS {wanted})", f"try_cast({text} AS DOUBLE)"
     # 19.990000000000002 is how a binary float prints 19.99: the same number to its last bits, and far below the scale.
-    noise = f"abs({double} - CAST({number} AS DOUBLE)) <= least(1e-15 * abs({double}), 1e-{scale + 3})"
+    noise = f"abs({double} - CAST({number} AS DOUBLE)) <= least(1e-13 * abs({double}), 1e-{scale + 3})"
     return (
         f"CASE WHEN regexp_full_match({text}, '{exact}') THEN {number} "
         f"WHEN regexp_full_match({text}, '{_NUMBER}') AND {noise} THEN {number} END"

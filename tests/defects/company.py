@@ -108,11 +108,16 @@ class Company:
             self.con.execute(
                 f"create table rows_{table.name} as select {names} from {reader}(?{options})", [[*map(str, files)]]
             )
-        # an account is in the CRM from its first opportunity on
+        # an account is in the CRM before anything else of it is told
+        told = " union all ".join(
+            f"select account_id, min({instant}) as first_at from rows_{name} group by all"
+            for name, instant in HAPPENS.items()
+            if any(column.name == "account_id" for column in TABLES[name].columns)
+        )
         self.con.execute(
-            """update rows_crm_accounts set created_at = least(created_at, first_at) from (
-                select account_id, min(created_at) as first_at from rows_crm_opportunities group by all
-            ) as deals where deals.account_id = rows_crm_accounts.account_id"""
+            f"""update rows_crm_accounts set created_at = least(created_at, first_at) from (
+                select account_id, min(first_at) as first_at from ({told}) group by all
+            ) as first_told where first_told.account_id = rows_crm_accounts.account_id"""
         )
         self._raise_prices()
         for name in HAPPENS:
