@@ -3,6 +3,8 @@
     facts        relation with account_id, and period_type, period_start, cut_date (the day whose owner and bands apply);
                  with event_date given, only that day: it is placed in every period that contains it
     sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
+    distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: entities with such
+                 an event in the period; counted at their last one in it, so that no set of entities is kept for a cell
     columns      {published column: expression of sums and statistics}, in the order of the contract
     value        defaults to numerator / denominator; `hides` makes it NULL where suppressed
     own_cuts     further columns of the facts that are cuts of this KPI alone
@@ -13,7 +15,7 @@
 {%- endmacro %}
 
 {% macro kpi_rollup(
-    kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, periods=['month', 'quarter', 'ttm'],
+    kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, distincts=none, periods=['month', 'quarter', 'ttm'],
     event_date=none, own_cuts=[], actor=none, suppressed='false', low_confidence='false', hides=false, ci_low='null', ci_high='null', cuts=none
 ) -%}
 {%- set cuts = cut_columns() if cuts is none else cuts -%}
@@ -90,17 +92,86 @@ grouped as (
     )
 ),
 
+{%- if distincts %}
+
+events as (
+    select
+        events.{{ distincts.entity }} as entity,
+        events.{{ distincts.event_date }} as happened_on,
+        {%- for cut in cuts %}
+        coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
+        {%- endfor %}
+        {%- for cut in own_cuts %}
+        coalesce(events.{{ cut }}, 'unknown') as cut_{{ cut }},
+        {%- endfor %}
+        {%- for name, condition in distincts.counts.items() %}
+        {{ condition }} as is_{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ distincts.events }} as events
+    left join {{ ref('int_account_cuts') }} as cuts
+        on
+            events.account_id = cuts.account_id
+            and events.{{ distincts.event_date }} >= cuts.valid_from
+            and events.{{ distincts.event_date }} < cuts.valid_to
+    where events.{{ distincts.entity }} is not null
+),
+
+events_of_cells as (
+    {%- for name in distincts.counts %}
+    {%- set outer_loop = loop %}
+    {%- for cut in ['all'] + cuts + own_cuts %}
+    select '{{ name }}' as counted, '{{ cut }}' as segment_type, {{ "'all'" if cut == 'all' else 'cut_' ~ cut }} as segment_value, entity, happened_on
+    from events
+    where is_{{ name }}
+    {{ 'union all' if not (loop.last and outer_loop.last) }}
+    {%- endfor %}
+    {%- endfor %}
+),
+
+followed as (
+    select
+        *,
+        lead(happened_on) over (
+            partition by counted, segment_type, segment_value, entity order by happened_on
+        ) as happened_again_on
+    from events_of_cells
+),
+
+entities as (
+    select
+        periods.period_type,
+        periods.period_start,
+        followed.segment_type,
+        followed.segment_value,
+        {%- for name in distincts.counts %}
+        count(case when followed.counted = '{{ name }}' then 1 end) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from followed
+    inner join {{ ref('int_periods') }} as periods
+        on
+            followed.happened_on >= periods.period_start
+            and followed.happened_on <= periods.closing_date
+            and (followed.happened_again_on is null or followed.happened_again_on > periods.closing_date)
+            and periods.period_type in {{ period_list }}
+    group by periods.period_type, periods.period_start, followed.segment_type, followed.segment_value
+),
+{%- endif %}
+
 cells as (
     select * from {{ ref('int_cut_cells') }}
     where period_type in {{ period_list }} and segment_type in ('{{ (['all'] + cuts) | join("', '") }}')
 ),
 
+{%- set key = ['period_type', 'period_start', 'segment_type', 'segment_value'] %}
+
 measured as (
     select
-        coalesce(cells.period_type, grouped.period_type) as period_type,
-        coalesce(cells.period_start, grouped.period_start) as period_start,
-        coalesce(cells.segment_type, grouped.segment_type) as segment_type,
-        coalesce(cells.segment_value, grouped.segment_value) as segment_value,
+        {%- for column in key %}
+        coalesce(cells.{{ column }}, grouped.{{ column }}{{ ', entities.' ~ column if distincts }}) as {{ column }},
+        {%- endfor %}
+        {%- for name in distincts.counts if distincts %}
+        coalesce(entities.{{ name }}, 0) as {{ name }},
+        {%- endfor %}
         {%- for name in sums %}
         coalesce(grouped.{{ name }}, 0) as {{ name }},
         {%- endfor %}
@@ -111,10 +182,16 @@ measured as (
     from cells
     full outer join grouped
         on
-            cells.period_type = grouped.period_type
-            and cells.period_start = grouped.period_start
-            and cells.segment_type = grouped.segment_type
-            and cells.segment_value = grouped.segment_value
+            {%- for column in key %}
+            {{ 'and ' if not loop.first }}cells.{{ column }} = grouped.{{ column }}
+            {%- endfor %}
+    {%- if distincts %}
+    full outer join entities
+        on
+            {%- for column in key %}
+            {{ 'and ' if not loop.first }}coalesce(cells.{{ column }}, grouped.{{ column }}) = entities.{{ column }}
+            {%- endfor %}
+    {%- endif %}
 ),
 
 judged as (

@@ -1,3 +1,3 @@
 -- Grain: period x counted CES answer.
 select * from {{ ref('int_survey_period_facts') }}
-where survey_type = 'ces' and role = 'answered'
+where survey_type = 'ces'

@@ -1,3 +1,3 @@
--- Grain: period x CSAT response x role.
+-- Grain: period x CSAT answer that counts in it.
 select * from {{ ref('int_survey_period_facts') }}
 where survey_type = 'csat'

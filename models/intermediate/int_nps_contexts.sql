@@ -1,7 +1,15 @@
 -- Grain: account x day on which it was asked for or gave an NPS answer: NPS's own cuts on that day (decision log, D24).
-with days as (
-    select distinct account_id, cut_date from {{ ref('int_survey_period_facts') }}
+with answers as (
+    select * from {{ ref('int_survey_answers') }}
     where survey_type = 'nps' and account_id is not null
+),
+
+days as (
+    select account_id, sent_on as cut_date from answers
+    where sent_on is not null
+    union
+    select account_id, responded_on as cut_date from answers
+    where is_eligible
 ),
 
 cuts as (

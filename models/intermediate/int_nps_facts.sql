@@ -1,4 +1,4 @@
--- Grain: period x NPS response x role, with NPS's own cuts, the answer's ARR weight (decision log, D24) and its follow-up; and
+-- Grain: period x NPS answer that counts in it x role: 'answered', with NPS's own cuts, the answer's ARR weight (decision log, D24) and its follow-up; and
 -- once more, as role 'spoke', for every theme of a counted answer's comment.
 with facts as (
     select * from {{ ref('int_survey_period_facts') }}
@@ -31,19 +31,17 @@ weighed as (
     select
         facts.period_type,
         facts.period_start,
-        facts.role,
+        'answered' as role,
         facts.cut_date,
         facts.response_id,
         facts.account_id,
-        facts.contact_key,
         facts.survey,
         facts.channel,
         facts.nps_category,
-        facts.is_valid,
         case facts.nps_category when 'promoter' then 1 when 'detractor' then -1 else 0 end as vote,
         -- an account's ARR counts once, however many of its contacts answered
         cast(coalesce(balances.closing_arr, 0) as double)
-        / count(*) over (partition by facts.period_type, facts.period_start, facts.role, facts.account_id) as arr_weight,
+        / count(*) over (partition by facts.period_type, facts.period_start, facts.account_id) as arr_weight,
         followups.is_followed_up_in_time,
         contexts.product,
         contexts.onboarding_rating_band,
@@ -69,11 +67,9 @@ final as (
         weighed.cut_date,
         weighed.response_id,
         weighed.account_id,
-        weighed.contact_key,
         weighed.survey,
         weighed.channel,
         weighed.nps_category,
-        weighed.is_valid,
         weighed.vote,
         cast(null as double) as arr_weight,
         weighed.is_followed_up_in_time,
@@ -85,7 +81,6 @@ final as (
     from weighed
     inner join comments on weighed.response_id = comments.response_id
     inner join comment_themes on comments.feedback_id = comment_themes.feedback_id
-    where weighed.role = 'answered'
 )
 
 select * from final

@@ -1,7 +1,7 @@
 -- Grain: period x counted onboarding answer, with the CSM who ran the onboarding (decision log, D28).
 with facts as (
     select * from {{ ref('int_survey_period_facts') }}
-    where survey_type = 'onboarding' and role = 'answered'
+    where survey_type = 'onboarding'
 ),
 
 onboardings as (

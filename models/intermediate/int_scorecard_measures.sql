@@ -60,14 +60,14 @@ placed as (
         on
             measured.period_start >= periods.period_start
             and measured.period_end <= periods.period_end
-            and (
-                measured.method = 'same' and measured.period_type = periods.period_type
-                or measured.method = 'last'
-                or measured.method = 'sum' and measured.period_type = 'month'
-            )
+            and (measured.method = 'last' or measured.period_type = 'month')
+    where measured.method <> 'same'
 ),
 
 final as (
+    select period_type, period_start, segment_type, segment_value, measure, value from measured
+    where method = 'same'
+    union all
     select
         period_type,
         period_start,

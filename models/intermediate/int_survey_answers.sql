@@ -25,6 +25,8 @@ judged as (
         known.onboarding_id,
         known.interaction_type,
         known.related_user_id,
+        -- whom an answer about a ticket judges
+        case when known.ticket_id is not null then known.related_user_id end as agent,
         known.channel,
         known.sent_on,
         known.responded_at,
@@ -71,6 +73,7 @@ final as (
         onboarding_id,
         interaction_type,
         related_user_id,
+        agent,
         channel,
         sent_on,
         responded_at,

@@ -1,10 +1,5 @@
--- Grain: period x survey response x role: 'answered' = counted in the period, 'asked' = invited in it (decision log, D20, D21).
--- Only for surveys that a KPI rests on, in the periods that it has.
-with answers as (
-    select * from {{ ref('int_survey_answers') }}
-),
-
-all_periods as (
+-- Grain: period x survey answer that counts in it (decision log, D20). Only for surveys that a KPI rests on, in the periods that it has.
+with all_periods as (
     select * from {{ ref('int_periods') }}
 ),
 
@@ -18,50 +13,45 @@ periods as (
     {%- endfor %}
 ),
 
-placed as (
+answers as (
     select
-        answers.*,
+        *,
+        lead(responded_on) over (
+            partition by survey_id, contact_key, ticket_id is null order by responded_at, loaded_at, response_id
+        ) as answered_again_on
+    from {{ ref('int_survey_answers') }}
+    where is_eligible
+),
+
+final as (
+    select
         periods.period_type,
         periods.period_start,
-        row_number() over (
-            partition by periods.period_type, periods.period_start, answers.survey_id, answers.contact_key, answers.ticket_id is null
-            order by answers.responded_at desc, answers.loaded_at desc, answers.response_id desc
-        ) as period_rank
+        answers.responded_on as cut_date,
+        answers.response_id,
+        answers.survey_type,
+        answers.account_id,
+        answers.survey_id as survey,
+        answers.channel,
+        answers.interaction_type,
+        answers.agent,
+        answers.onboarding_id,
+        answers.related_user_id,
+        answers.score,
+        answers.is_positive,
+        answers.score_share,
+        answers.nps_category
     from answers
     inner join periods
         on
             answers.survey_type = periods.measured_type
             and answers.responded_on >= periods.period_start
             and answers.responded_on <= periods.closing_date
-    where answers.is_eligible
-),
-
-{%- set shared = [
-    'response_id', 'survey_type', 'account_id', 'contact_key', 'survey_id as survey', 'channel', 'interaction_type',
-    'case when ticket_id is not null then related_user_id end as agent', 'onboarding_id', 'related_user_id',
-    'score', 'is_positive', 'score_share', 'nps_category', 'is_valid',
-] %}
-
-answered as (
-    select period_type, period_start, 'answered' as role, responded_on as cut_date, {{ shared | join(', ') }}
-    from placed
-    where ticket_id is not null or period_rank = 1
-),
-
-asked as (
-    select periods.period_type, periods.period_start, 'asked' as role, answers.sent_on as cut_date, {{ shared | join(', ') }}
-    from answers
-    inner join periods
-        on
-            answers.survey_type = periods.measured_type
-            and answers.sent_on >= periods.period_start
-            and answers.sent_on <= periods.closing_date
-),
-
-final as (
-    select * from answered
-    union all
-    select * from asked
+    -- the latest in a period is the one that no other follows in it
+    where
+        answers.ticket_id is not null
+        or answers.answered_again_on is null
+        or answers.answered_again_on > periods.closing_date
 )
 
 select * from final

@@ -5,11 +5,13 @@
     periods=['month', 'quarter'],
     own_cuts=['survey', 'channel', 'interaction_type', 'agent'],
     sums={
-        'answers': "count(case when role = 'answered' then 1 end)",
-        'satisfied': "count(case when role = 'answered' and is_positive then 1 end)",
-        'score_sum': "sum(case when role = 'answered' then score else 0 end)",
-        'surveyed': "count(distinct case when role = 'asked' then contact_key end)",
-        'surveyed_answered': "count(distinct case when role = 'asked' and is_valid then contact_key end)",
+        'answers': 'count(*)',
+        'satisfied': 'count(case when is_positive then 1 end)',
+        'score_sum': 'sum(score)',
+    },
+    distincts={
+        'events': ref('int_csat_invitations'), 'entity': 'contact_key', 'event_date': 'sent_on',
+        'counts': {'surveyed': 'true', 'surveyed_answered': 'is_valid'},
     },
     numerator='satisfied',
     denominator='answers',

@@ -9,12 +9,14 @@ with cells as (
             'promoter_answers': "count(case when role = 'answered' and nps_category = 'promoter' then 1 end)",
             'passive_answers': "count(case when role = 'answered' and nps_category = 'passive' then 1 end)",
             'detractor_answers': "count(case when role = 'answered' and nps_category = 'detractor' then 1 end)",
-            'surveyed': "count(distinct case when role = 'asked' then contact_key end)",
-            'surveyed_answered': "count(distinct case when role = 'asked' and is_valid then contact_key end)",
             'weighted_votes': exact_sum("case when role = 'answered' then vote * arr_weight else 0 end"),
             'weights': exact_sum("case when role = 'answered' then arr_weight else 0 end"),
             'followed_up': "count(case when role = 'answered' and is_followed_up_in_time then 1 end)",
             'follow_up_judged': "count(case when role = 'answered' and is_followed_up_in_time is not null then 1 end)",
+        },
+        distincts={
+            'events': ref('int_nps_invitations'), 'entity': 'contact_key', 'event_date': 'sent_on',
+            'counts': {'surveyed': 'true', 'surveyed_answered': 'is_valid'},
         },
         statistics={
             'detractor_themes': top_values("case when role = 'spoke' and nps_category = 'detractor' then theme end"),
