@@ -8,7 +8,7 @@ WAREHOUSE ?= warehouse
 RAVENSTACK ?= ../shared/data/ravenstack
 LINTED ?= models/marts/core
 
-.PHONY: help run test test-long ravenstack lint lint-all lock clean system-packages superset
+.PHONY: help run test test-long ravenstack lint lint-all lock clean system-packages superset peers
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -41,6 +41,9 @@ ravenstack: $(STAMP)  ## build the warehouse of the RavenStack data set: make ra
 superset: $(STAMP) system-packages  ## Apache Superset on the published file and on PostgreSQL, under swaps
 	$(BIN)/python -m benchmarks.superset --warehouse $(WAREHOUSE)
 
+peers: $(STAMP)  ## the events aggregate and the ledger beside plain dbt, SQLMesh, Polars and pandas
+	$(BIN)/python -m benchmarks.peers
+
 lint: $(STAMP)  ## ruff, and sqlfluff on the published tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,4 +56,4 @@ lock: $(STAMP)  ## resolve the requirements anew (hashes, no hosts)
 	$(BIN)/uv lock --quiet && $(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --no-header > requirements/locked.txt; rm -f uv.lock
 
 clean:  ## remove the virtual environment and everything built
-	rm -rf $(VENV) target logs warehouse
+	rm -rf $(VENV) .venv-peers target logs warehouse
