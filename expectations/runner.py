@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from expectations.rules import Finding, Rule, Suite, SuiteResult
 
 ROWS_SHOWN = 10
+# Great Expectations cuts even a complete list of unexpected rows at this count, 20 if it isn't told.
+ROWS_ASKED = 1_000_000
 
 
 def load_great_expectations() -> None:
@@ -92,7 +94,11 @@ def _judge(suites: Sequence[Suite], batches: Mapping[str, Any]) -> list[SuiteRes
             if not result.success:
                 rule = judged[0].rule
                 names = [rule.where[0], *(name for name in rule.identify if name != rule.where[0])]
-                rows_wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": names}
+                rows_wanted = {
+                    "result_format": "COMPLETE",
+                    "unexpected_index_column_names": names,
+                    "partial_unexpected_count": ROWS_ASKED,
+                }
                 [detail] = _validate(batch, [rule], rows_wanted)
                 failed += [(one, detail) for one in judged]
     findings: dict[str, list[Finding]] = defaultdict(list)

@@ -4,7 +4,8 @@
                  with event_date given, only that day: it is placed in every period that contains it
     sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
     distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: entities with such
-                 an event in the period; counted at their last one in it, so that no set of entities is kept for a cell
+                 an event in the period; counted in the month of their last one in it, so that no set of them is kept for
+                 a cell and period
     columns      {published column: expression of sums and statistics}, in the order of the contract
     value        defaults to numerator / denominator; `hides` makes it NULL where suppressed
     own_cuts     further columns of the facts that are cuts of this KPI alone
@@ -97,7 +98,7 @@ grouped as (
 events as (
     select
         events.{{ distincts.entity }} as entity,
-        events.{{ distincts.event_date }} as happened_on,
+        {{ month_of('events.' ~ distincts.event_date) }} as month,
         {%- for cut in cuts %}
         coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
         {%- endfor %}
@@ -113,14 +114,14 @@ events as (
             events.account_id = cuts.account_id
             and events.{{ distincts.event_date }} >= cuts.valid_from
             and events.{{ distincts.event_date }} < cuts.valid_to
-    where events.{{ distincts.entity }} is not null
+    where events.{{ distincts.entity }} is not null and events.{{ distincts.event_date }} <= {{ as_of_date() }}
 ),
 
 events_of_cells as (
     {%- for name in distincts.counts %}
     {%- set outer_loop = loop %}
     {%- for cut in ['all'] + cuts + own_cuts %}
-    select '{{ name }}' as counted, '{{ cut }}' as segment_type, {{ "'all'" if cut == 'all' else 'cut_' ~ cut }} as segment_value, entity, happened_on
+    select '{{ name }}' as counted, '{{ cut }}' as segment_type, {{ "'all'" if cut == 'all' else 'cut_' ~ cut }} as segment_value, entity, month
     from events
     where is_{{ name }}
     {{ 'union all' if not (loop.last and outer_loop.last) }}
@@ -129,31 +130,35 @@ events_of_cells as (
 ),
 
 followed as (
-    select
-        *,
-        lead(happened_on) over (
-            partition by counted, segment_type, segment_value, entity order by happened_on
-        ) as happened_again_on
+    select *, lead(month) over (partition by counted, segment_type, segment_value, entity order by month) as month_after
     from events_of_cells
+),
+
+-- few rows: periods are whole months, so it does not matter whose event it was
+followed_months as (
+    select counted, segment_type, segment_value, month, month_after, count(*) as n_events
+    from followed
+    where month_after is null or month_after > month
+    group by counted, segment_type, segment_value, month, month_after
 ),
 
 entities as (
     select
         periods.period_type,
         periods.period_start,
-        followed.segment_type,
-        followed.segment_value,
+        followed_months.segment_type,
+        followed_months.segment_value,
         {%- for name in distincts.counts %}
-        count(case when followed.counted = '{{ name }}' then 1 end) as {{ name }}{{ ',' if not loop.last }}
+        sum(case when followed_months.counted = '{{ name }}' then followed_months.n_events else 0 end) as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from followed
+    from followed_months
     inner join {{ ref('int_periods') }} as periods
         on
-            followed.happened_on >= periods.period_start
-            and followed.happened_on <= periods.closing_date
-            and (followed.happened_again_on is null or followed.happened_again_on > periods.closing_date)
+            followed_months.month >= periods.period_start
+            and followed_months.month <= periods.closing_date
+            and (followed_months.month_after is null or followed_months.month_after > periods.closing_date)
             and periods.period_type in {{ period_list }}
-    group by periods.period_type, periods.period_start, followed.segment_type, followed.segment_value
+    group by periods.period_type, periods.period_start, followed_months.segment_type, followed_months.segment_value
 ),
 {%- endif %}
 

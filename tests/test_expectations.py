@@ -207,6 +207,34 @@ def test_a_rule_that_cannot_be_checked_blocks(nights):
     assert "no_such_column" in result.findings[0].rows[0]
 
 
+def test_no_row_is_lost_however_many_are_refused(tmp_path):
+    build_file = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(build_file)) as con:
+        con.execute("create schema ops")
+        con.execute(
+            """create table ops.figures as
+            select case when range % 40 = 0 then 'crm' else 'support' end as area, 'table' || range as name, 1 as figure
+            from range(80)"""
+        )
+    rules = [
+        Rule(
+            name=f"{area}_figures",
+            profile="figures",
+            kind="ExpectColumnValuesToBeBetween",
+            arguments={"column": "figure", "max_value": 0},
+            severity="error",
+            remedy="none",
+            where=("area", area),
+            identify=("name",),
+        )
+        for area in ("crm", "support", "billing")
+    ]
+    [result] = run_suites(build_file, [Suite("figures", rules)])
+    assert result.passed == ["billing_figures"]
+    assert {finding.table for finding in result.findings if finding.rule == "crm_figures"} == {"table0", "table40"}
+    assert len({finding.table for finding in result.findings}) == 80
+
+
 def marts(folder, statements, *, as_of="2025-03-31", published=()):
     """Findings on marts made by these statements, after a publication made by `published`."""
     build_file, marts_file = folder / "warehouse.duckdb", folder / "marts.duckdb"
