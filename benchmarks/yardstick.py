@@ -42,10 +42,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Replay:
-    """The same without dbt: the file it made, CPU seconds."""
+    """The same without dbt: the file it made, CPU seconds, bytes of the greatest resident set."""
 
     file: Path
     cpu_seconds: float
+    peak: int
 
 
 @contextmanager
@@ -99,9 +100,17 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
     return Build(loaded, after, manifest_folder, variables, by_sql, copied, seconds)
 
 
+def peak_memory() -> int:
+    """Bytes of the greatest resident set of this process so far."""
+    # not ru_maxrss, which a new process takes over from the one that started it
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+
 def replayed(build: Build) -> Replay:
-    """Run the statements of a build on a copy of the file it found, in a process of its own."""
+    """Run the statements of a build on a copy of the file it found, in a process of its own, within the memory that
+    CSW_MEMORY_LIMIT grants."""
     file = build.before.parent / "sql" / build.before.name
+    shutil.rmtree(file.parent, ignore_errors=True)  # an earlier replay's
     file.parent.mkdir()
     shutil.copy(build.before, file)
     with duckdb.connect(str(file)) as con:
@@ -110,10 +119,10 @@ def replayed(build: Build) -> Replay:
         for table in build.copied:
             con.execute(f"create or replace table intermediate.{table} as from built.intermediate.{table}")
     with multiprocessing.get_context("spawn").Pool(1) as other:
-        return Replay(file, other.apply(_run, (file, build)))
+        return Replay(file, *other.apply(_run, (file, build)))
 
 
-def _run(file: Path, build: Build) -> float:
+def _run(file: Path, build: Build) -> tuple[float, int]:
     began = time.process_time()
     tonight = {placeholder: str(build.variables[name]) for name, placeholder in building.RUN_VARS.items()}
     with open_database(str(file), spill=file.parent) as con:
@@ -121,4 +130,4 @@ def _run(file: Path, build: Build) -> float:
         for sql, bindings in build.statements:
             con.execute(sql, bindings)
         run_tests(con, build.manifest_folder, tonight, ())
-    return time.process_time() - began
+    return time.process_time() - began, peak_memory()
