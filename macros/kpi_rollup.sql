@@ -3,9 +3,8 @@
     facts        relation with account_id, and period_type, period_start, cut_date (the day whose owner and bands apply);
                  with event_date given, only that day: it is placed in every period that contains it
     sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
-    distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: entities with such
-                 an event in the period; counted in the month of their last one in it, so that no set of them is kept for
-                 a cell and period
+    distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: how many entities
+                 have such an event in the period, each once however many it has
     columns      {published column: expression of sums and statistics}, in the order of the contract
     value        defaults to numerator / denominator; `hides` makes it NULL where suppressed
     own_cuts     further columns of the facts that are cuts of this KPI alone
