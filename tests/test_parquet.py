@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -64,14 +65,16 @@ def test_a_reader_that_resolves_the_link_never_sees_two_versions(warehouse):
     publish_generation(warehouse, 1)
     publish_parquet(warehouse)
     stop = warehouse.root / "stop"
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        reader = pool.apply_async(_read_until, (warehouse.parquet, stop))
-        time.sleep(1)
-        for number in range(2, 10):
-            publish_generation(warehouse, number)
-            publish_parquet(warehouse)
-        stop.touch()
-        seen = reader.get(timeout=60)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        reader = pool.submit(_read_until, warehouse.parquet, stop)
+        try:
+            time.sleep(1)
+            for number in range(2, 10):
+                publish_generation(warehouse, number)
+                publish_parquet(warehouse)
+        finally:
+            stop.touch()
+        seen = reader.result(timeout=60)
     assert all(len(numbers) == 1 for numbers in seen)
     assert len({number for numbers in seen for number in numbers}) > 1
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -191,14 +192,16 @@ def test_a_mart_that_is_not_built_leaves_the_published_file(warehouse):
 
 def test_readers_that_open_in_a_loop_never_fail(warehouse):
     publish_generation(warehouse, 1, rows=20_000)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
         stop = warehouse.root / "stop"
-        readers = [pool.apply_async(_read_until, (warehouse.marts_file, stop)) for _ in range(3)]
-        time.sleep(1.5)
-        for generation in range(2, 14):
-            publish_generation(warehouse, generation, rows=20_000)
-        stop.touch()
-        seen = [reader.get(timeout=60) for reader in readers]
+        readers = [pool.submit(_read_until, warehouse.marts_file, stop) for _ in range(3)]
+        try:
+            time.sleep(1.5)
+            for generation in range(2, 14):
+                publish_generation(warehouse, generation, rows=20_000)
+        finally:
+            stop.touch()
+        seen = [reader.result(timeout=60) for reader in readers]
     for generations in seen:
         assert generations == sorted(generations)
         assert len(set(generations)) > 1
