@@ -14,14 +14,11 @@ is spoiled, and on figures that lie beyond every bound. All costs are CPU second
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +26,8 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.nights import END, cpu_seconds, settings_for
+from benchmarks.nights import END, command_line, settings_for
+from benchmarks.processes import cpu_seconds
 from expectations.arrivals import profile_arrivals
 from expectations.judge import Judge
 from expectations.marts import MART_SUITES
@@ -260,20 +258,5 @@ def measure_again(stage: Stage, judged: Path, profile: Callable[[duckdb.DuckDBPy
         profile(con)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--accounts", type=int, default=400)
-    parser.add_argument("--events", type=int, default=250_000)
-    parser.add_argument("--months", type=int, default=30)
-    parser.add_argument("--folder", type=Path, help="where to work (a new temporary folder)")
-    options = parser.parse_args()
-    os.environ.setdefault("CSW_MEMORY_LIMIT", "4GB")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        report(options.accounts, options.events, options.months, folder)
-
-
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, report, accounts=400, events=250_000)

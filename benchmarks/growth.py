@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import os
 import shutil
 import statistics
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -29,7 +27,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.nights import END, hold_back, land, settings_for
-from benchmarks.yardstick import peak_memory, recorded_build, replayed
+from benchmarks.processes import apart, peak_memory
+from benchmarks.yardstick import recorded_build, replayed
 from dashboard.show import BLUE, FONT, INK, LIGHT, MUTED, VERMILLION
 from orchestration.building import prepare_manifest
 from orchestration.history import CARRIED
@@ -102,9 +101,7 @@ def measure(folder: Path, accounts: int, events: int, months: int) -> Point:
 def build(loaded: Path, folder: Path, as_of: date, published: Path, *, is_first: bool) -> tuple[Path, float, int]:
     """Land what is new and build: (the file it made, CPU seconds of its SQL, peak memory in bytes)."""
     land(loaded, folder / "landing", as_of, published)
-    # in a process of its own, so that the peak is that of this build; one of a Pool could start no other for the replay
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
-        return other.submit(_build, loaded, folder, as_of, is_first).result()
+    return apart(_build, loaded, folder, as_of, is_first)
 
 
 def _build(loaded: Path, folder: Path, as_of: date, is_first: bool) -> tuple[Path, float, int]:

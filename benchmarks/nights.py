@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -25,10 +24,11 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.yardstick import recorded_build, replayed
 from orchestration.conservation import seal_loads
 from orchestration.history import carry_history
-from orchestration.loading import create_landing_schema, load_landing
+from orchestration.loading import load_landing
 from orchestration.night import Night
 from orchestration.nightly import run_night
 from orchestration.sample import make_sample
@@ -71,12 +71,6 @@ class Cost:
     def job(self) -> float:
         """What Dagster's job adds to dbt's build, and that build."""
         return self.own - sum(seconds for name, seconds in self.stages.items() if name not in OF_DAGSTER)
-
-
-def cpu_seconds() -> float:
-    """CPU of this process and of its ended children, user and system."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 @contextmanager
@@ -129,7 +123,6 @@ def land(build_file: Path, landing: Path, as_of: date, published: Path) -> None:
     """Load what is new in the landing folder into a build file, in the night that follows this day, and what was
     published before."""
     with duckdb.connect(str(build_file)) as con:
-        create_landing_schema(con)
         moment = datetime.combine(as_of + timedelta(days=1), datetime.min.time())
         load_landing(con, landing, run_id="benchmark", loaded_at=moment, progress=lambda _line: None)
         seal_loads(con)
@@ -147,7 +140,7 @@ def night(folder: Path, as_of: date, before: Before | None) -> Cost:
         ended = run_night(settings)
     if ended.exit_code:
         raise SystemExit(f"the night ended with {ended.exit_code}")
-    cost.peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cost.peak = peak_memory()
     warehouse = Warehouse(settings.warehouse)
     loaded = folder / "loaded" / warehouse.build_file.name
     loaded.parent.mkdir(exist_ok=True)
@@ -205,7 +198,7 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
     warehouse = Warehouse(folder / "wh")
     before = Before(folder / "before.duckdb", folder / "published before.duckdb")
     shutil.copy(warehouse.build_file, before.build_file)
-    shutil.copy(warehouse.root / "marts.duckdb", before.published)
+    shutil.copy(warehouse.marts_file, before.published)
     second = night(folder, END, before)
 
     print(f"\n{accounts:,} accounts, {events:,} events, {parquet / 1e6:,.0f} MB of Parquet; CPU seconds")
@@ -231,15 +224,15 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
         (f"peak memory of the SQL within {LITTLE_MEMORY} / bytes of raw Parquet", first.spilling_peak / parquet),
     ):
         print(f"{label:64}{ratio:10.2f}")
-    for title, milliseconds in questions(folder / "wh" / "marts.duckdb"):
+    for title, milliseconds in questions(warehouse.marts_file):
         print(f"question {title:60}{milliseconds:8.1f} ms")
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--accounts", type=int, default=2000)
-    parser.add_argument("--events", type=int, default=5_000_000)
+def command_line(description: str, report: Callable[..., None], *, accounts: int, events: int) -> None:
+    """Report on a company of the size that the command line gives; without one, of this size."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--accounts", type=int, default=accounts)
+    parser.add_argument("--events", type=int, default=events)
     parser.add_argument("--months", type=int, default=30)
     parser.add_argument("--folder", type=Path, help="where to work (a new temporary folder)")
     options = parser.parse_args()
@@ -251,4 +244,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, report, accounts=2000, events=5_000_000)

@@ -7,25 +7,24 @@ What is computed, the same for all, and how each does it: benchmarks/contenders.
 a new process and an empty folder, in an environment of their own (.venv-peers, made once); first their results are
 compared row by row with ours. Printed are CPU seconds of the process and all its children, start-up and the parsing of
 a project included; `no rows` is the same run on an empty file, so what it costs to begin. Memory is the greatest
-resident set of one process. The ratios are the result.
+resident set of one process; it begins with the memory of this one, so what takes memory here is called apart. The
+ratios are the result.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from benchmarks.contenders import (
     COLUMNS,
@@ -35,6 +34,7 @@ from benchmarks.contenders import (
     write_dbt_project,
     write_sqlmesh_project,
 )
+from benchmarks.processes import apart
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent / ".venv-peers"
@@ -192,12 +192,6 @@ def compare(core: Core, folder: Path) -> None:
     for contender, rows in found.items():
         if rows:
             raise SystemExit(f"{LABELS[contender]} differs from ours on {core.name} in {rows:,} rows")
-
-
-def apart(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it in a process of its own: contenders begin with our memory as their peak, so this process stays small."""
-    with multiprocessing.get_context("spawn").Pool(1) as other:
-        return other.apply(function, arguments)
 
 
 def write_items(landing: Path, target: Path) -> None:

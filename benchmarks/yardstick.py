@@ -7,7 +7,6 @@ them to that) and cost what the SQL costs. Tables of Python models are copied, n
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import shutil
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks.processes import apart, peak_memory
 from orchestration import building
 from orchestration.data_tests import run_tests
 from orchestration.settings import Settings
@@ -100,12 +100,6 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
     return Build(loaded, after, manifest_folder, variables, by_sql, copied, seconds)
 
 
-def peak_memory() -> int:
-    """Bytes of the greatest resident set of this process so far."""
-    # not ru_maxrss, which a new process takes over from the one that started it
-    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-
-
 def replayed(build: Build) -> Replay:
     """Run the statements of a build on a copy of the file it found, in a process of its own, within the memory that
     CSW_MEMORY_LIMIT grants."""
@@ -118,8 +112,7 @@ def replayed(build: Build) -> Replay:
         con.execute("create schema if not exists intermediate")
         for table in build.copied:
             con.execute(f"create or replace table intermediate.{table} as from built.intermediate.{table}")
-    with multiprocessing.get_context("spawn").Pool(1) as other:
-        return Replay(file, *other.apply(_run, (file, build)))
+    return Replay(file, *apart(_run, file, build))
 
 
 def _run(file: Path, build: Build) -> tuple[float, int]:

@@ -14,6 +14,23 @@
     {{ return(['segment', 'industry', 'country', 'tenure_band', 'lifecycle_stage', 'plan', 'csm', 'team', 'csm_segment']) }}
 {%- endmacro %}
 
+{#- The cuts of an account on a day, and its rows' own ones; without an account, unknown. -#}
+{% macro cut_values(relation, cuts, own_cuts) -%}
+        {%- for cut in cuts %}
+        coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
+        {%- endfor %}
+        {%- for cut in own_cuts %}
+        coalesce({{ relation }}.{{ cut }}, 'unknown') as cut_{{ cut }},
+        {%- endfor %}
+{%- endmacro %}
+{% macro join_cuts(relation, day) -%}
+    left join {{ ref('int_account_cuts') }} as cuts
+        on
+            {{ relation }}.account_id = cuts.account_id
+            and {{ relation }}.{{ day }} >= cuts.valid_from
+            and {{ relation }}.{{ day }} < cuts.valid_to
+{%- endmacro %}
+
 {% macro kpi_rollup(
     kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, distincts=none, periods=['month', 'quarter', 'ttm'],
     event_date=none, own_cuts=[], actor=none, suppressed='false', low_confidence='false', hides=false, ci_low='null', ci_high='null', cuts=none
@@ -31,17 +48,12 @@ placed as (
         periods.period_type,
         periods.period_start,
         {%- endif %}
-        {%- for cut in cuts if cut not in ('csm', 'team', 'csm_segment') or not actor %}
-        coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
-        {%- endfor %}
+        {{- cut_values('facts', cuts | reject('in', ['csm', 'team', 'csm_segment'] if actor else []), own_cuts) }}
         {%- if actor %}
         coalesce(facts.{{ actor }}, 'unassigned') as cut_csm,
         case when facts.{{ actor }} is null then 'unassigned' else coalesce(actors.team, 'unknown') end as cut_team,
         {{ dbt.concat(["coalesce(facts." ~ actor ~ ", 'unassigned')", "'/'", "coalesce(cuts.segment, 'unknown')"]) }} as cut_csm_segment,
         {%- endif %}
-        {%- for cut in own_cuts %}
-        coalesce(facts.{{ cut }}, 'unknown') as cut_{{ cut }},
-        {%- endfor %}
         1 as n_rows
     from facts
     {%- if event_date %}
@@ -51,11 +63,7 @@ placed as (
             and facts.{{ event_date }} <= periods.closing_date
             and periods.period_type in {{ period_list }}
     {%- endif %}
-    left join {{ ref('int_account_cuts') }} as cuts
-        on
-            facts.account_id = cuts.account_id
-            and facts.{{ event_date or 'cut_date' }} >= cuts.valid_from
-            and facts.{{ event_date or 'cut_date' }} < cuts.valid_to
+    {{ join_cuts('facts', event_date or 'cut_date') }}
     {%- if actor %}
     left join {{ ref('stg_crm__users') }} as actors on facts.{{ actor }} = actors.user_id
     {%- endif %}
@@ -98,21 +106,12 @@ events as (
     select
         events.{{ distincts.entity }} as entity,
         {{ month_of('events.' ~ distincts.event_date) }} as month,
-        {%- for cut in cuts %}
-        coalesce(cuts.{{ cut }}, '{{ 'unknown/unknown' if cut == 'csm_segment' else 'unknown' }}') as cut_{{ cut }},
-        {%- endfor %}
-        {%- for cut in own_cuts %}
-        coalesce(events.{{ cut }}, 'unknown') as cut_{{ cut }},
-        {%- endfor %}
+        {{- cut_values('events', cuts, own_cuts) }}
         {%- for name, condition in distincts.counts.items() %}
         {{ condition }} as is_{{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ distincts.events }} as events
-    left join {{ ref('int_account_cuts') }} as cuts
-        on
-            events.account_id = cuts.account_id
-            and events.{{ distincts.event_date }} >= cuts.valid_from
-            and events.{{ distincts.event_date }} < cuts.valid_to
+    {{ join_cuts('events', distincts.event_date) }}
     where events.{{ distincts.entity }} is not null and events.{{ distincts.event_date }} <= {{ as_of_date() }}
 ),
 

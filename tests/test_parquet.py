@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -16,7 +14,7 @@ import pytest
 from orchestration.publishing import PART, clean_leftovers, kept_versions, rollback
 from orchestration.warehouse import Warehouse
 from serving.parquet import publish_parquet, withdraw_parquet
-from tests.test_publishing import publish_generation
+from tests.test_publishing import publish_generation, reading
 
 
 @pytest.fixture
@@ -64,17 +62,12 @@ def test_copies_follow_the_file_back_and_go_with_its_versions(warehouse):
 def test_a_reader_that_resolves_the_link_never_sees_two_versions(warehouse):
     publish_generation(warehouse, 1)
     publish_parquet(warehouse)
-    stop = warehouse.root / "stop"
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        reader = pool.submit(_read_until, warehouse.parquet, stop)
-        try:
-            time.sleep(1)
-            for number in range(2, 10):
-                publish_generation(warehouse, number)
-                publish_parquet(warehouse)
-        finally:
-            stop.touch()
-        seen = reader.result(timeout=60)
+    with reading(warehouse.parquet, _read_until) as [reader]:
+        time.sleep(1)
+        for number in range(2, 10):
+            publish_generation(warehouse, number)
+            publish_parquet(warehouse)
+    seen = reader.result()
     assert all(len(numbers) == 1 for numbers in seen)
     assert len({number for numbers in seen for number in numbers}) > 1
 

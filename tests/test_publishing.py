@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -190,18 +192,25 @@ def test_a_mart_that_is_not_built_leaves_the_published_file(warehouse):
     assert generation_of(warehouse.marts_file) == 1
 
 
-def test_readers_that_open_in_a_loop_never_fail(warehouse):
-    publish_generation(warehouse, 1, rows=20_000)
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
-        stop = warehouse.root / "stop"
-        readers = [pool.submit(_read_until, warehouse.marts_file, stop) for _ in range(3)]
+@contextmanager
+def reading(path: Path, read_until: Callable[[Path, Path], list], *, processes: int = 1) -> Iterator[list[Future]]:
+    """Processes that read a path over and over, until the block ends; then what each has read is there."""
+    stop = path.parent / "stop"
+    # not a Pool: processes that it terminates may never end
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            time.sleep(1.5)
-            for generation in range(2, 14):
-                publish_generation(warehouse, generation, rows=20_000)
+            yield [pool.submit(read_until, path, stop) for _ in range(processes)]
         finally:
             stop.touch()
-        seen = [reader.result(timeout=60) for reader in readers]
+
+
+def test_readers_that_open_in_a_loop_never_fail(warehouse):
+    publish_generation(warehouse, 1, rows=20_000)
+    with reading(warehouse.marts_file, _read_until, processes=3) as readers:
+        time.sleep(1.5)
+        for generation in range(2, 14):
+            publish_generation(warehouse, generation, rows=20_000)
+    seen = [reader.result() for reader in readers]
     for generations in seen:
         assert generations == sorted(generations)
         assert len(set(generations)) > 1
