@@ -14,14 +14,20 @@
     )
 {%- endmacro %}
 
-{#- Values joined in order of the values themselves. -#}
+{#- Values joined in order of the values themselves, each once; NULL without one. -#}
 {% macro joined_text(value, separator=', ') -%} {{ return(adapter.dispatch('joined_text')(value, separator)) }} {%- endmacro %}
 {% macro default__joined_text(value, separator) -%}
-    string_agg(distinct {{ value }}, '{{ separator }}' order by {{ value }})
+    {#- string_agg sorts every group by itself, at three times the cost -#}
+    nullif(array_to_string(list_sort(list_distinct(list({{ value }}))), '{{ separator }}'), '')
 {%- endmacro %}
 {% macro spark__joined_text(value, separator) -%}
-    array_join(sort_array(collect_set({{ value }})), '{{ separator }}')
+    nullif(array_join(sort_array(collect_set({{ value }})), '{{ separator }}'), '')
 {%- endmacro %}
+
+{#- The value, NULL too, of the row whose rank is least. -#}
+{% macro value_at_least(value, rank) -%} {{ return(adapter.dispatch('value_at_least')(value, rank)) }} {%- endmacro %}
+{% macro default__value_at_least(value, rank) -%} arg_min_null({{ value }}, {{ rank }}) {%- endmacro %}
+{% macro spark__value_at_least(value, rank) -%} min_by({{ value }}, {{ rank }}) {%- endmacro %}
 
 {% macro is_weekday(day) -%} {{ return(adapter.dispatch('is_weekday')(day)) }} {%- endmacro %}
 {% macro default__is_weekday(day) -%} isodow({{ day }}) <= 5 {%- endmacro %}

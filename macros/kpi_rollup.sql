@@ -2,6 +2,8 @@
 
     facts        relation with account_id, and period_type, period_start, cut_date (the day whose owner and bands apply);
                  with event_date given, only that day: it is placed in every period that contains it
+    months       instead: the facts are of a `month`, all sums of a period add up from its months but those named here:
+                 {first: sums of its first month alone, last: of its last alone}
     sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
     distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: how many entities
                  have such an event in the period, each once however many it has
@@ -32,11 +34,12 @@
 {%- endmacro %}
 
 {% macro kpi_rollup(
-    kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, distincts=none, periods=['month', 'quarter', 'ttm'],
+    kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, distincts=none, months=none, periods=['month', 'quarter', 'ttm'],
     event_date=none, own_cuts=[], actor=none, suppressed='false', low_confidence='false', hides=false, ci_low='null', ci_high='null', cuts=none
 ) -%}
 {%- set cuts = cut_columns() if cuts is none else cuts -%}
 {%- set period_list = "('" ~ periods | join("', '") ~ "')" -%}
+{%- set placing = ['month'] if months else ['period_type', 'period_start'] -%}
 with facts as (
     select * from {{ facts }}
 ),
@@ -67,15 +70,14 @@ placed as (
     {%- if actor %}
     left join {{ ref('stg_crm__users') }} as actors on facts.{{ actor }} = actors.user_id
     {%- endif %}
-    {%- if not event_date %}
+    {%- if not event_date and not months %}
     where facts.period_type in {{ period_list }}
     {%- endif %}
 ),
 
-grouped as (
+{{ 'grouped_months' if months else 'grouped' }} as (
     select
-        period_type,
-        period_start,
+        {{ placing | join(', ') }},
         case
             {%- for cut in cuts + own_cuts %}
             when grouping(cut_{{ cut }}) = 0 then '{{ cut }}'
@@ -93,12 +95,34 @@ grouped as (
         {%- endfor %}
     from placed
     group by grouping sets (
-        (period_type, period_start)
+        ({{ placing | join(', ') }})
         {%- for cut in cuts + own_cuts %},
-        (period_type, period_start, cut_{{ cut }})
+        ({{ placing | join(', ') }}, cut_{{ cut }})
         {%- endfor %}
     )
 ),
+
+{%- if months %}
+
+grouped as (
+    select
+        periods.period_type,
+        periods.period_start,
+        grouped_months.segment_type,
+        grouped_months.segment_value,
+        {%- for name in sums %}
+        {%- set month = 'periods.period_start' if name in months.first else month_of('periods.closing_date') %}
+        sum({{ 'case when grouped_months.month = ' ~ month ~ ' then ' if name in months.first + months.last }}grouped_months.{{ name }}{{ ' else 0 end' if name in months.first + months.last }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from grouped_months
+    inner join {{ ref('int_periods') }} as periods
+        on
+            grouped_months.month >= periods.period_start
+            and grouped_months.month <= periods.closing_date
+            and periods.period_type in {{ period_list }}
+    group by periods.period_type, periods.period_start, grouped_months.segment_type, grouped_months.segment_value
+),
+{%- endif %}
 
 {%- if distincts %}
 

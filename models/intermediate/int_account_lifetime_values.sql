@@ -4,17 +4,11 @@ with life_months as (
     select * from {{ ref('int_account_life_months') }}
 ),
 
-{% if var('clv_lifetime_model') == 'hazard' -%}
+{%- set by_tenure = var('clv_lifetime_model') != 'hazard' %}
+
 expectations as (
-    select month, segment, cast(null as bigint) as tenure_months, expected_remaining_months
-    from {{ ref('int_lifetime_hazards') }}
+    select * from {{ ref('int_lifetime_expectations' if by_tenure else 'int_lifetime_hazards') }}
 ),
-{%- else -%}
-expectations as (
-    select month, segment, tenure_months, expected_remaining_months
-    from {{ ref('int_lifetime_expectations') }}
-),
-{%- endif %}
 
 predicted as (
     select
@@ -26,10 +20,11 @@ predicted as (
     from life_months
     left join expectations
         on
-            life_months.month = expectations.month
+            case when life_months.state <> 'gone' then life_months.month end = expectations.month
             and life_months.segment = expectations.segment
-            and (expectations.tenure_months is null or life_months.tenure_months = expectations.tenure_months)
-            and life_months.state <> 'gone'
+            {%- if by_tenure %}
+            and life_months.tenure_months = expectations.tenure_months
+            {%- endif %}
 ),
 
 final as (

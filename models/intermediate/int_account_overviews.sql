@@ -89,7 +89,8 @@ final as (
     from accounts
     left join balances on accounts.account_id = balances.account_id
     -- a score of somebody who has left says nothing about today
-    left join scores on accounts.account_id = scores.account_id and scores.recency = 1 and accounts.is_customer
+    left join scores
+        on case when accounts.is_customer then accounts.account_id end = scores.account_id and scores.recency = 1
     left join renewals on accounts.account_id = renewals.account_id and renewals.term_rank = 1
     left join probabilities
         on coalesce(scores.colour, 'unknown') = probabilities.health_colour and accounts.segment = probabilities.segment

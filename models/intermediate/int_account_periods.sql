@@ -13,7 +13,7 @@ balances as (
     where mrr <> 0
 ),
 
-rates as (
+exchange_rates as (
     select * from {{ ref('int_exchange_rates') }}
 ),
 
@@ -21,6 +21,14 @@ boundaries as (
     select opening_date as boundary_date from periods
     union
     select closing_date as boundary_date from periods
+),
+
+-- few days and currencies: a rate is found before it meets the accounts
+rates as (
+    select boundaries.boundary_date, exchange_rates.currency, exchange_rates.rate
+    from boundaries
+    inner join exchange_rates
+        on exchange_rates.valid_from <= boundaries.boundary_date and exchange_rates.valid_to > boundaries.boundary_date
 ),
 
 states_on as (
@@ -35,7 +43,7 @@ balances_on as (
     from balances
     inner join boundaries
         on balances.valid_from <= boundaries.boundary_date and balances.valid_to > boundaries.boundary_date
-    left join rates on {{ rate_on('rates', 'balances.currency', 'boundaries.boundary_date') }}
+    left join rates on balances.currency = rates.currency and boundaries.boundary_date = rates.boundary_date
 ),
 
 opening as (
@@ -59,21 +67,18 @@ closing as (
     from periods
     inner join balances_on on periods.closing_date = balances_on.boundary_date
     left join rates as opening_rates
-        on {{ rate_on('opening_rates', 'balances_on.currency', 'periods.opening_date') }}
+        on balances_on.currency = opening_rates.currency and periods.opening_date = opening_rates.boundary_date
     group by periods.period_type, periods.period_start, balances_on.account_id
 ),
 
-opening_states as (
-    select periods.period_type, periods.period_start, states_on.account_id, states_on.state
-    from periods
-    inner join states_on on periods.opening_date = states_on.boundary_date
-),
+{%- for side in ['opening', 'closing'] %}
 
-closing_states as (
+{{ side }}_states as (
     select periods.period_type, periods.period_start, states_on.account_id, states_on.state
     from periods
-    inner join states_on on periods.closing_date = states_on.boundary_date
+    inner join states_on on periods.{{ side }}_date = states_on.boundary_date
 ),
+{%- endfor %}
 
 sides as (
     select
@@ -102,16 +107,13 @@ final as (
             as closing_mrr_at_opening_rates
     from sides
     inner join periods on sides.period_type = periods.period_type and sides.period_start = periods.period_start
-    left join opening
+    {%- for side in ['opening', 'closing'] %}
+    left join {{ side }}
         on
-            sides.period_type = opening.period_type
-            and sides.period_start = opening.period_start
-            and sides.account_id = opening.account_id
-    left join closing
-        on
-            sides.period_type = closing.period_type
-            and sides.period_start = closing.period_start
-            and sides.account_id = closing.account_id
+            sides.period_type = {{ side }}.period_type
+            and sides.period_start = {{ side }}.period_start
+            and sides.account_id = {{ side }}.account_id
+    {%- endfor %}
 )
 
 select * from final

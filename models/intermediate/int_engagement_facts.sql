@@ -1,4 +1,5 @@
 -- Grain: period x activity (by who acted), and period x owned customer at its end (by its owner) (decision log, D48).
+{{ config(materialized='view') }}
 with activities as (
     select * from {{ ref('int_activities_weighed') }}
 ),

@@ -58,7 +58,7 @@ earned as (
         account_id,
         snapshot_date,
         sum(case when is_held_at_horizon then mrr else 0 end) as closing_mrr,
-        sum(cast(mrr as double) * n_days) * 12 / 365 as revenue
+        {{ exact_sum('cast(mrr as double) * n_days') }} * 12 / 365 as revenue
     from held
     group by account_id, snapshot_date
 ),

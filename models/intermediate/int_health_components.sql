@@ -1,6 +1,4 @@
 -- Grain: customer x day scored tonight x component that has a weight: points by the piecewise-linear rules of the seed.
-{#- greatest() would turn a missing value into the floor #}
-{%- set raw = 'case when inputs.raw_value < rules.raw_floor then rules.raw_floor else inputs.raw_value end' %}
 with customers as (
     select * from {{ ref('int_health_accounts') }}
 ),
@@ -13,6 +11,7 @@ weights as (
     select * from {{ ref('health_weights') }}
 ),
 
+-- the first point stands for what lies below it, the last for what lies above
 rules as (
     select
         component,
@@ -20,7 +19,8 @@ rules as (
         lead(raw_value) over (partition by component order by raw_value) as raw_to,
         component_score as score_from,
         lead(component_score) over (partition by component order by raw_value) as score_to,
-        min(raw_value) over (partition by component) as raw_floor
+        case when lag(raw_value) over (partition by component order by raw_value) is not null then raw_value else -1e308 end as applies_from,
+        coalesce(lead(raw_value) over (partition by component order by raw_value), 1e308) as applies_to
     from {{ ref('health_component_rules') }}
 ),
 
@@ -59,7 +59,7 @@ scored as (
         case
             when rules.raw_to is null then rules.score_from
             else rules.score_from
-                + ({{ raw }} - rules.raw_from)
+                + (greatest(inputs.raw_value, rules.raw_from) - rules.raw_from)
                 * (rules.score_to - rules.score_from) / (rules.raw_to - rules.raw_from)
         end as component_score
     from chosen
@@ -73,8 +73,8 @@ scored as (
     left join rules
         on
             weights.component = rules.component
-            and {{ raw }} >= rules.raw_from
-            and (rules.raw_to is null or {{ raw }} < rules.raw_to)
+            and inputs.raw_value >= rules.applies_from
+            and inputs.raw_value < rules.applies_to
     where chosen.preference_rank = 1
 ),
 

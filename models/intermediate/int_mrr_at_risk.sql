@@ -1,6 +1,7 @@
--- Grain: account x period at whose end it is red by its last score, or has asked to cancel.
+-- Grain: account x month at whose end (or as_of) it is red by its last score, or has asked to cancel.
 with account_periods as (
     select * from {{ ref('int_account_periods') }}
+    where period_type = 'month'
 ),
 
 cancel_requests as (
@@ -19,7 +20,7 @@ scores as (
 ),
 
 final as (
-    select account_periods.account_id, account_periods.period_type, account_periods.period_start
+    select account_periods.account_id, account_periods.period_start as month
     from account_periods
     inner join scores
         on
@@ -28,7 +29,7 @@ final as (
             and account_periods.closing_date < scores.valid_to
             and scores.colour = 'red'
     union
-    select account_periods.account_id, account_periods.period_type, account_periods.period_start
+    select account_periods.account_id, account_periods.period_start as month
     from account_periods
     inner join cancel_requests
         on

@@ -1,5 +1,6 @@
 -- Grain: period x NPS answer that counts in it x role: 'answered', with NPS's own cuts, the answer's ARR weight (decision log, D24) and its follow-up; and
 -- once more, as role 'spoke', for every theme of a counted answer's comment.
+{{ config(materialized='view') }}
 with facts as (
     select * from {{ ref('int_survey_period_facts') }}
     where survey_type = 'nps'

@@ -1,4 +1,5 @@
 -- Grain: NPS response that was asked for, with NPS's own cuts on the day it was sent (decision log, D21, D24).
+{{ config(materialized='view') }}
 with asked as (
     select * from {{ ref('int_survey_answers') }}
     where survey_type = 'nps' and sent_on is not null

@@ -1,4 +1,5 @@
 -- Grain: period x (csm, team, csm x segment) x measure of the scorecard, read from the KPI tables (decision log, D113).
+{{ config(materialized='view') }}
 {#- measure, KPI table, column, how it is placed in a period that the KPI itself does not have:
     same: not at all; last: the longest period of the KPI that ends last inside it; sum: of the months inside it #}
 {%- set measures = [
@@ -42,26 +43,35 @@ measured as (
     where segment_type in ('csm', 'team', 'csm_segment') and period_type <> 'quarter'
 ),
 
-placed as (
+-- few rows: what lies in a period, the longest first, of those as long the one that ends last
+preferences as (
     select
         periods.period_type,
         periods.period_start,
+        parts.period_type as part_type,
+        parts.period_start as part_start,
+        row_number() over (
+            partition by periods.period_type, periods.period_start
+            order by case parts.period_type when 'ttm' then 1 when 'quarter' then 2 else 3 end, parts.period_end desc
+        ) as preference
+    from periods
+    inner join periods as parts on periods.period_start <= parts.period_start and periods.period_end >= parts.period_end
+),
+
+placed as (
+    select
+        preferences.period_type,
+        preferences.period_start,
         measured.segment_type,
         measured.segment_value,
         measured.measure,
-        measured.method,
-        measured.value,
-        row_number() over (
-            partition by periods.period_type, periods.period_start, measured.segment_type, measured.segment_value, measured.measure
-            order by case measured.period_type when 'ttm' then 1 when 'quarter' then 2 else 3 end, measured.period_end desc
-        ) as preference
-    from periods
-    inner join measured
-        on
-            measured.period_start >= periods.period_start
-            and measured.period_end <= periods.period_end
-            and (measured.method = 'last' or measured.period_type = 'month')
-    where measured.method <> 'same'
+        {{ value_at_least('measured.value', 'preferences.preference') }} as preferred_value,
+        {{ exact_sum('measured.value') }} as summed_value,
+        max(measured.method) as method
+    from measured
+    inner join preferences on measured.period_type = preferences.part_type and measured.period_start = preferences.part_start
+    where measured.method = 'last' or (measured.method = 'sum' and measured.period_type = 'month')
+    group by preferences.period_type, preferences.period_start, measured.segment_type, measured.segment_value, measured.measure
 ),
 
 final as (
@@ -74,9 +84,8 @@ final as (
         segment_type,
         segment_value,
         measure,
-        case when max(method) = 'sum' then {{ exact_sum('value') }} else max(case when preference = 1 then value end) end as value
+        case when method = 'sum' then summed_value else preferred_value end as value
     from placed
-    group by period_type, period_start, segment_type, segment_value, measure
 )
 
 select * from final

@@ -1,4 +1,5 @@
 -- Grain: self-service issue, anonymous session or genuine ticket, each on its day.
+{{ config(materialized='view') }}
 with issues as (
     select * from {{ ref('int_self_service_issues') }}
 ),

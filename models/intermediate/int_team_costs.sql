@@ -73,12 +73,11 @@ final as (
     from placed
     left join owners
         on
-            placed.account_id = owners.account_id
+            case when placed.user_id is null then placed.account_id end = owners.account_id
             and placed.valued_on >= owners.valid_from
             and placed.valued_on < owners.valid_to
-            and placed.user_id is null
     left join shares
-        on placed.period_start = shares.period_start and placed.user_id is null and placed.account_id is null
+        on case when placed.user_id is null and placed.account_id is null then placed.period_start end = shares.period_start
 )
 
 select * from final

@@ -1,4 +1,5 @@
 -- Grain: quarter x piece of what the team costs and brings, each with the CSM it is credited to (decision log, D103).
+{{ config(materialized='view') }}
 {%- set measures = ['cs_cost', 'book_arr', 'n_accounts', 'expansion_arr', 'saved_arr', 'advocacy_influenced_arr'] %}
 with periods as (
     select * from {{ ref('int_periods') }}

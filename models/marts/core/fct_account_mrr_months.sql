@@ -1,8 +1,7 @@
 -- Grain: account x month with a balance or a movement. Sums of the ledger, so gains and losses inside a month both show.
 {%- set movements = ['new', 'reactivation', 'resume', 'expansion', 'contraction', 'pause', 'churn', 'fx'] %}
 with parts as (
-    select * from {{ ref('int_mrr_period_parts') }}
-    where period_type = 'month'
+    select * from {{ ref('int_mrr_month_parts') }}
 ),
 
 periods as (
@@ -17,7 +16,7 @@ cuts as (
 summed as (
     select
         account_id,
-        period_start as month,
+        month,
         sum(opening_mrr) as opening_mrr,
         {%- for movement in movements %}
         {{ '-' if movement in ['contraction', 'pause', 'churn'] }}sum({{ movement }}_mrr) as {{ movement }}_mrr,
@@ -25,7 +24,7 @@ summed as (
         sum(closing_mrr) as closing_mrr,
         sum(new_logos + reactivated_logos + churned_logos) as n_customer_changes
     from parts
-    group by account_id, period_start
+    group by account_id, month
 ),
 
 final as (

@@ -31,9 +31,8 @@ final as (
             and movements.movement_date < cuts.valid_to
     left join reasons
         on
-            movements.account_id = reasons.account_id
+            case when movements.movement_type = 'churn' then movements.account_id end = reasons.account_id
             and movements.movement_date = reasons.movement_date
-            and movements.movement_type = 'churn'
 )
 
 select * from final

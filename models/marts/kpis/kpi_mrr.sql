@@ -26,7 +26,8 @@
 }) %}
 {{ kpi_rollup(
     kpi_id='mrr',
-    facts=ref('int_mrr_period_parts'),
+    facts=ref('int_mrr_month_parts'),
+    months={'first': ['opening_sum', 'opening_logos_sum'], 'last': ['closing_sum', 'closing_logos_sum', 'at_risk_sum']},
     sums=sums,
     columns=columns,
     value='closing_sum',

@@ -105,7 +105,7 @@ final as (
         compared.detractors_followed_up_rate
     from compared
     inner join bands on bands.industry = 'all'
-    left join bands as own_bands on compared.segment_type = 'industry' and compared.segment_value = own_bands.industry
+    left join bands as own_bands on case when compared.segment_type = 'industry' then compared.segment_value end = own_bands.industry
 )
 
 select * from final

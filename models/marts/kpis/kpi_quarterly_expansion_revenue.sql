@@ -92,8 +92,7 @@ final as (
     left join active_csms
         on
             compared.period_start = active_csms.period_start
-            and compared.segment_type = 'csm'
-            and compared.segment_value = active_csms.csm_user_id
+            and case when compared.segment_type = 'csm' then compared.segment_value end = active_csms.csm_user_id
 )
 
 select * from final

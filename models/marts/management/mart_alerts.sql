@@ -104,7 +104,7 @@ final as (
     from kept
     left join actions as by_alert on kept.alert_id = by_alert.trigger_ref and by_alert.recency = 1
     left join actions as by_subject
-        on kept.subject_type = 'response' and kept.subject_id = by_subject.trigger_ref and by_subject.recency = 1
+        on case when kept.subject_type = 'response' then kept.subject_id end = by_subject.trigger_ref and by_subject.recency = 1
 )
 
 select * from final

@@ -1,11 +1,14 @@
--- Grain: account x period x part of the waterfall, each with the day whose owner it belongs to (decision log, D15).
+-- Grain: account x month x part of the waterfall, each with the day whose owner it belongs to (decision log, D15). A longer
+-- period opens with its first month, closes with its last and moves with all of them.
 {%- set movements = ['new', 'reactivation', 'resume', 'expansion', 'contraction', 'pause', 'churn', 'fx'] %}
 with account_periods as (
     select * from {{ ref('int_account_periods') }}
+    where period_type = 'month'
 ),
 
-periods as (
+months as (
     select * from {{ ref('int_periods') }}
+    where period_type = 'month'
 ),
 
 ledger as (
@@ -33,8 +36,7 @@ movement_days as (
 final as (
     select
         account_id,
-        period_type,
-        period_start,
+        period_start as month,
         period_start as cut_date,
         opening_mrr,
         case when opening_state <> 'gone' then 1 else 0 end as opening_logos,
@@ -52,8 +54,7 @@ final as (
     union all
     select
         movement_days.account_id,
-        periods.period_type,
-        periods.period_start,
+        months.period_start as month,
         movement_days.movement_date as cut_date,
         0 as opening_mrr,
         0 as opening_logos,
@@ -67,13 +68,12 @@ final as (
         0 as closing_logos,
         0 as mrr_at_risk
     from movement_days
-    inner join periods
-        on movement_days.movement_date >= periods.period_start and movement_days.movement_date <= periods.closing_date
+    inner join months
+        on movement_days.movement_date >= months.period_start and movement_days.movement_date <= months.closing_date
     union all
     select
         account_periods.account_id,
-        account_periods.period_type,
-        account_periods.period_start,
+        account_periods.period_start as month,
         account_periods.closing_date as cut_date,
         0 as opening_mrr,
         0 as opening_logos,
@@ -87,11 +87,7 @@ final as (
         1 as closing_logos,
         case when at_risk.account_id is not null then account_periods.closing_mrr else 0 end as mrr_at_risk
     from account_periods
-    left join at_risk
-        on
-            account_periods.account_id = at_risk.account_id
-            and account_periods.period_type = at_risk.period_type
-            and account_periods.period_start = at_risk.period_start
+    left join at_risk on account_periods.account_id = at_risk.account_id and account_periods.period_start = at_risk.month
     where account_periods.closing_state <> 'gone'
 )
 
