@@ -84,9 +84,10 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
     shutil.copy(loaded, after)
     statements: list[Statement] = []
     began = time.process_time()
+    # one model at a time, so that the statements can be run again one after another
     with noted(statements):
         nodes = building.build(
-            after, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None
+            after, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None, threads=1
         )
     seconds = time.process_time() - began
     if broken := [node.name for node in nodes if node.is_broken]:
@@ -119,7 +120,8 @@ def _run(file: Path, build: Build) -> tuple[float, int]:
     began = time.process_time()
     tonight = {placeholder: str(build.variables[name]) for name, placeholder in building.RUN_VARS.items()}
     with open_database(str(file), spill=file.parent) as con:
-        con.execute("set preserve_insertion_order = false")
+        con.execute("set preserve_insertion_order = false")  # as profiles.yml has it
+        con.execute("set threads = 1")
         for sql, bindings in build.statements:
             con.execute(sql, bindings)
         run_tests(con, build.manifest_folder, tonight, ())

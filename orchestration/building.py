@@ -141,10 +141,12 @@ def build(
     full_refresh: bool,
     progress: Callable[[str], None],
     report: Callable[[str, float], None] = lambda unique_id, seconds: None,
+    threads: int | None = None,
 ) -> list[NodeResult]:
     """Run seeds, models and data tests (unit tests are pytest's) and say what became of each node.
 
-    `report` gets the unique id and the seconds of a seed or model as soon as it is built.
+    `report` gets the unique id and the seconds of a seed or model as soon as it is built. `threads` models are built at
+    a time, as many as the profile says unless given.
 
     Raises:
         BuildError: dbt itself failed; a node that fails is a result, not an exception.
@@ -173,6 +175,8 @@ def build(
     arguments += ["--resource-types", "seed", "model", "--vars", json.dumps(dict(variables))]
     if full_refresh:
         arguments.append("--full-refresh")
+    if threads:
+        arguments += ["--threads", str(threads)]
     # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
     # connections share this one database: opening the file hundreds of times took half of the build.
     with dbt_environment(build_file), duckdb.connect(str(build_file)) as con:
