@@ -111,8 +111,12 @@ grouped as (
         grouped_months.segment_type,
         grouped_months.segment_value,
         {%- for name in sums %}
-        {%- set month = 'periods.period_start' if name in months.first else month_of('periods.closing_date') %}
-        sum({{ 'case when grouped_months.month = ' ~ month ~ ' then ' if name in months.first + months.last }}grouped_months.{{ name }}{{ ' else 0 end' if name in months.first + months.last }}) as {{ name }}{{ ',' if not loop.last }}
+        {%- set of_month = 'grouped_months.' ~ name %}
+        {%- if name in months.first + months.last %}
+            {%- set month = 'periods.period_start' if name in months.first else month_of('periods.closing_date') %}
+            {%- set of_month = 'case when grouped_months.month = ' ~ month ~ ' then ' ~ of_month ~ ' else 0 end' %}
+        {%- endif %}
+        sum({{ of_month }}) as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from grouped_months
     inner join {{ ref('int_periods') }} as periods

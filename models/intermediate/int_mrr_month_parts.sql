@@ -39,7 +39,7 @@ final as (
         period_start as month,
         period_start as cut_date,
         opening_mrr,
-        case when opening_state <> 'gone' then 1 else 0 end as opening_logos,
+        1 as opening_logos,
         {%- for movement in movements %}
         0 as {{ movement }}_mrr,
         {%- endfor %}
