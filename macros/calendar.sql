@@ -41,11 +41,13 @@
 {% macro days_between(first, last) -%} cast({{ dbt.datediff(first, last, 'day') }} as bigint) {%- endmacro %}
 {% macro month_of(day) -%} cast(date_trunc('month', {{ day }}) as date) {%- endmacro %}
 
-{#- First day of the fiscal quarter: shift so that the fiscal year starts in January, truncate, shift back. -#}
-{% macro quarter_of(day) -%}
+{#- First day of the fiscal quarter and year: shift so that the fiscal year starts in January, truncate, shift back. -#}
+{% macro fiscal_start(part, day) -%}
     {%- set shift = (var('fiscal_year_start_month') | int) - 1 -%}
-    {{ add_months("date_trunc('quarter', " ~ add_months(day, -shift) ~ ")", shift) }}
+    {{ add_months("date_trunc('" ~ part ~ "', " ~ add_months(day, -shift) ~ ")", shift) }}
 {%- endmacro %}
+{% macro quarter_of(day) -%} {{ fiscal_start('quarter', day) }} {%- endmacro %}
+{% macro fiscal_year_of(day) -%} {{ fiscal_start('year', day) }} {%- endmacro %}
 
 {% macro add_hours(instant, hours) -%} {{ dbt.dateadd('hour', hours, instant) }} {%- endmacro %}
 

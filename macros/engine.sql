@@ -86,6 +86,7 @@
 {% macro spark__bit_at(position) -%} shiftleft(cast(1 as bigint), cast({{ position }} as int)) {%- endmacro %}
 {% macro bits_joined(bits) -%} cast(bit_or({{ bits }}) as bigint) {%- endmacro %}
 {% macro bits_counted(bits) -%} cast(bit_count({{ bits }}) as bigint) {%- endmacro %}
+{% macro bits_shared(bits, others) -%} ({{ bits }} & {{ others }}) <> 0 {%- endmacro %}
 {#- Position of the highest bit; NULL without one. -#}
 {% macro last_bit(bits) -%} cast(floor(log2(nullif({{ bits }}, 0))) as integer) {%- endmacro %}
 

@@ -4,9 +4,11 @@
                  with event_date given, only that day: it is placed in every period that contains it
     months       instead: the facts are of a `month`, all sums of a period add up from its months but those named here:
                  {first: sums of its first month alone, last: of its last alone}
-    sums         {name: aggregate}: 0 where a cell has no facts      statistics  {name: aggregate}: NULL there
-    distincts    {events: relation of one row an event, entity, event_date, counts: {name: condition}}: how many entities
-                 have such an event in the period, each once however many it has
+    sums         {name: aggregate}: 0 where a cell has no facts; of facts with event_date they add up from months, unless
+                 there are statistics
+    statistics   {name: aggregate}: NULL where a cell has no facts
+    distincts    {entity, counts: {name: condition}}: how many entities have such a fact in the period, each once however
+                 many it has; of other rows than the facts {events: relation, event_date} as well
     columns      {published column: expression of sums and statistics}, in the order of the contract
     value        defaults to numerator / denominator; `hides` makes it NULL where suppressed
     own_cuts     further columns of the facts that are cuts of this KPI alone
@@ -33,13 +35,35 @@
             and {{ relation }}.{{ day }} < cuts.valid_to
 {%- endmacro %}
 
+{#- One row for all and one for each value of each cut; and which of them a row is. -#}
+{% macro group_by_cut(columns, cuts) -%}
+    group by grouping sets (
+        ({{ columns | join(', ') }})
+        {%- for cut in cuts %},
+        ({{ columns | join(', ') }}, cut_{{ cut }})
+        {%- endfor %}
+    )
+{%- endmacro %}
+{% macro cut_of_grouping(cuts) %}
+        {%- for column in ['segment_type', 'segment_value'] %}
+        case
+            {%- for cut in cuts %}
+            when grouping(cut_{{ cut }}) = 0 then {{ "'" ~ cut ~ "'" if column == 'segment_type' else 'cut_' ~ cut }}
+            {%- endfor %}
+            else 'all'
+        end as {{ column }},
+        {%- endfor %}
+{%- endmacro %}
+
 {% macro kpi_rollup(
     kpi_id, facts, sums, columns, n, numerator=none, denominator=none, value=none, statistics={}, distincts=none, months=none, periods=['month', 'quarter', 'ttm'],
     event_date=none, own_cuts=[], actor=none, suppressed='false', low_confidence='false', hides=false, ci_low='null', ci_high='null', cuts=none
 ) -%}
 {%- set cuts = cut_columns() if cuts is none else cuts -%}
 {%- set period_list = "('" ~ periods | join("', '") ~ "')" -%}
+{%- set months = months or ({'first': [], 'last': []} if event_date and not statistics) -%}
 {%- set placing = ['month'] if months else ['period_type', 'period_start'] -%}
+{%- set is_placed_by_day = event_date and not months -%}
 with facts as (
     select * from {{ facts }}
 ),
@@ -47,9 +71,11 @@ with facts as (
 placed as (
     select
         facts.*,
-        {%- if event_date %}
+        {%- if is_placed_by_day %}
         periods.period_type,
         periods.period_start,
+        {%- elif event_date %}
+        {{ month_of('facts.' ~ event_date) }} as month,
         {%- endif %}
         {{- cut_values('facts', cuts | reject('in', ['csm', 'team', 'csm_segment'] if actor else []), own_cuts) }}
         {%- if actor %}
@@ -59,7 +85,7 @@ placed as (
         {%- endif %}
         1 as n_rows
     from facts
-    {%- if event_date %}
+    {%- if is_placed_by_day %}
     inner join {{ ref('int_periods') }} as periods
         on
             facts.{{ event_date }} >= periods.period_start
@@ -70,36 +96,22 @@ placed as (
     {%- if actor %}
     left join {{ ref('stg_crm__users') }} as actors on facts.{{ actor }} = actors.user_id
     {%- endif %}
-    {%- if not event_date and not months %}
+    {%- if not months and not event_date %}
     where facts.period_type in {{ period_list }}
+    {%- elif event_date and not is_placed_by_day %}
+    where facts.{{ event_date }} <= {{ as_of_date() }}
     {%- endif %}
 ),
 
 {{ 'grouped_months' if months else 'grouped' }} as (
     select
         {{ placing | join(', ') }},
-        case
-            {%- for cut in cuts + own_cuts %}
-            when grouping(cut_{{ cut }}) = 0 then '{{ cut }}'
-            {%- endfor %}
-            else 'all'
-        end as segment_type,
-        case
-            {%- for cut in cuts + own_cuts %}
-            when grouping(cut_{{ cut }}) = 0 then cut_{{ cut }}
-            {%- endfor %}
-            else 'all'
-        end as segment_value,
+        {{- cut_of_grouping(cuts + own_cuts) }}
         {%- for name, aggregate in (sums.items() | list) + (statistics.items() | list) %}
         {{ aggregate }} as {{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from placed
-    group by grouping sets (
-        ({{ placing | join(', ') }})
-        {%- for cut in cuts + own_cuts %},
-        ({{ placing | join(', ') }}, cut_{{ cut }})
-        {%- endfor %}
-    )
+    {{ group_by_cut(placing, cuts + own_cuts) }}
 ),
 
 {%- if months %}
@@ -130,61 +142,86 @@ grouped as (
 
 {%- if distincts %}
 
+{%- set day = distincts.event_date or event_date %}
+
 events as (
     select
         events.{{ distincts.entity }} as entity,
-        {{ month_of('events.' ~ distincts.event_date) }} as month,
+        {{ month_of('events.' ~ day) }} as month,
         {{- cut_values('events', cuts, own_cuts) }}
         {%- for name, condition in distincts.counts.items() %}
         {{ condition }} as is_{{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from {{ distincts.events }} as events
-    {{ join_cuts('events', distincts.event_date) }}
-    where events.{{ distincts.entity }} is not null and events.{{ distincts.event_date }} <= {{ as_of_date() }}
+    from {{ distincts.events or 'facts' }} as events
+    {{ join_cuts('events', day) }}
+    where events.{{ distincts.entity }} is not null and events.{{ day }} <= {{ as_of_date() }}
 ),
 
-events_of_cells as (
-    {%- for name in distincts.counts %}
-    {%- set outer_loop = loop %}
-    {%- for cut in ['all'] + cuts + own_cuts %}
-    select '{{ name }}' as counted, '{{ cut }}' as segment_type, {{ "'all'" if cut == 'all' else 'cut_' ~ cut }} as segment_value, entity, month
+months as (
+    select distinct month, {{ fiscal_year_of('month') }} as fiscal_year from events
+),
+
+-- the months of a fiscal year as bits 12 to 23; as bits 0 to 11, for windows that reach back, those of the year before it
+month_bits as (
+    {%- for years, first_bit in [(0, 12)] + ([(1, 0)] if 'ttm' in periods else []) %}
+    select
+        month,
+        {{ add_months('fiscal_year', 12 * years) }} as fiscal_year,
+        {{ bit_at(dbt.datediff('fiscal_year', 'month', 'month') ~ ' + ' ~ first_bit) }} as month_bit
+    from months
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+months_of_entities as (
+    select
+        month_bits.fiscal_year,
+        {{- cut_of_grouping(cuts + own_cuts) }}
+        {%- for name in distincts.counts %}
+        {{ bits_joined('case when events.is_' ~ name ~ ' then month_bits.month_bit else 0 end') }} as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from events
-    where is_{{ name }}
-    {{ 'union all' if not (loop.last and outer_loop.last) }}
-    {%- endfor %}
-    {%- endfor %}
+    inner join month_bits on events.month = month_bits.month
+    {{ group_by_cut(['fiscal_year', 'entity'], cuts + own_cuts) }}
 ),
 
-followed as (
-    select *, lead(month) over (partition by counted, segment_type, segment_value, entity order by month) as month_after
-    from events_of_cells
+-- few rows: it does not matter whose months they are
+entities_of_months as (
+    select fiscal_year, segment_type, segment_value, {{ distincts.counts | join(', ') }}, count(*) as n_entities
+    from months_of_entities
+    group by fiscal_year, segment_type, segment_value, {{ distincts.counts | join(', ') }}
 ),
 
--- few rows: periods are whole months, so it does not matter whose event it was
-followed_months as (
-    select counted, segment_type, segment_value, month, month_after, count(*) as n_events
-    from followed
-    where month_after is null or month_after > month
-    group by counted, segment_type, segment_value, month, month_after
+-- a period is told by the year in which it closes
+period_bits as (
+    select periods.period_type, periods.period_start, month_bits.fiscal_year, sum(month_bits.month_bit) as period_bits
+    from {{ ref('int_periods') }} as periods
+    inner join month_bits
+        on
+            month_bits.month >= periods.period_start
+            and month_bits.month <= periods.closing_date
+            and month_bits.fiscal_year = {{ fiscal_year_of('periods.closing_date') }}
+    where periods.period_type in {{ period_list }}
+    group by periods.period_type, periods.period_start, month_bits.fiscal_year
+),
+
+counted as (
+    select
+        period_bits.period_type,
+        period_bits.period_start,
+        entities_of_months.segment_type,
+        entities_of_months.segment_value,
+        {%- for name in distincts.counts %}
+        sum(case when {{ bits_shared('entities_of_months.' ~ name, 'period_bits.period_bits') }} then entities_of_months.n_entities else 0 end) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from entities_of_months
+    inner join period_bits on entities_of_months.fiscal_year = period_bits.fiscal_year
+    group by period_bits.period_type, period_bits.period_start, entities_of_months.segment_type, entities_of_months.segment_value
 ),
 
 entities as (
-    select
-        periods.period_type,
-        periods.period_start,
-        followed_months.segment_type,
-        followed_months.segment_value,
-        {%- for name in distincts.counts %}
-        sum(case when followed_months.counted = '{{ name }}' then followed_months.n_events else 0 end) as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from followed_months
-    inner join {{ ref('int_periods') }} as periods
-        on
-            followed_months.month >= periods.period_start
-            and followed_months.month <= periods.closing_date
-            and (followed_months.month_after is null or followed_months.month_after > periods.closing_date)
-            and periods.period_type in {{ period_list }}
-    group by periods.period_type, periods.period_start, followed_months.segment_type, followed_months.segment_value
+    select * from counted
+    where {{ distincts.counts | join(' + ') }} > 0
 ),
 {%- endif %}
 

@@ -10,8 +10,8 @@ with rolled as (
             'upsell': "sum(case when movement_subtype = 'upsell_quantity' then amount else 0 end)",
             'cross_sell': "sum(case when movement_subtype = 'cross_sell' then amount else 0 end)",
             'price': "sum(case when movement_subtype = 'upgrade_price' then amount else 0 end)",
-            'expanded_accounts': 'count(distinct account_id)',
         },
+        distincts={'entity': 'account_id', 'counts': {'expanded_accounts': 'true'}},
         value='12 * expansion',
         n='expanded_accounts',
         columns={

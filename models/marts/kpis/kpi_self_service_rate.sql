@@ -10,8 +10,10 @@
         'pending': "sum(case when issue_status = 'pending' then 1 else 0 end)",
         'anonymous': "sum(case when fact_type = 'anonymous_session' then 1 else 0 end)",
         'genuine_tickets': "sum(case when fact_type = 'ticket' then 1 else 0 end)",
-        'helped_users': "count(distinct case when fact_type = 'issue' then contact_id end)",
-        'asking_users': "count(distinct case when fact_type = 'ticket' then contact_id end)",
+    },
+    distincts={
+        'entity': 'contact_id',
+        'counts': {'helped_users': "fact_type = 'issue'", 'asking_users': "fact_type = 'ticket'"},
     },
     numerator='self_resolved',
     denominator='self_resolved + genuine_tickets',
