@@ -21,24 +21,23 @@ horizons as (
     {%- endfor %}
 ),
 
+left_later as (
+    select scores.account_id, scores.score_date, min(departures.churned_on) as churned_on
+    from scores
+    inner join departures on scores.account_id = departures.account_id and departures.churned_on > scores.score_date
+    group by scores.account_id, scores.score_date
+),
+
 observed as (
     select
-        scores.score_date as snapshot_date,
-        horizons.horizon_days,
         scores.account_id,
+        scores.score_date as snapshot_date,
         scores.score,
         scores.colour,
         case scores.manual_colour when 'red' then 1 when 'yellow' then 2 when 'green' then 3 end as manual_rank,
-        max(case when departures.churned_on is not null then 1 else 0 end) as is_churned
+        left_later.churned_on
     from scores
-    cross join horizons
-    left join departures
-        on
-            scores.account_id = departures.account_id
-            and departures.churned_on > scores.score_date
-            and departures.churned_on <= {{ add_days('scores.score_date', 'horizons.horizon_days') }}
-    where {{ add_days('scores.score_date', 'horizons.horizon_days') }} <= {{ as_of_date() }}
-    group by scores.score_date, horizons.horizon_days, scores.account_id, scores.score, scores.colour, scores.manual_colour
+    left join left_later on scores.account_id = left_later.account_id and scores.score_date = left_later.score_date
 ),
 
 by_segment as (
@@ -49,8 +48,6 @@ by_segment as (
     inner join accounts on observed.account_id = accounts.account_id
 ),
 
-{%- set cell = 'snapshot_date, horizon_days, segment_value' %}
-
 -- mean rank of ties: the rank sum of the churned gives the AUC (Mann and Whitney)
 ranked as (
     select
@@ -58,12 +55,24 @@ ranked as (
         {%- for measure in ['score', 'manual_rank'] %}
         case
             when {{ measure }} is not null
-                then rank() over (partition by {{ cell }} order by {{ measure }} nulls last)
-                    + (count(*) over (partition by {{ cell }}, {{ measure }}) - 1) / 2.0
+                then rank() over (partition by snapshot_date, segment_value order by {{ measure }} nulls last)
+                    + (count(*) over (partition by snapshot_date, segment_value, {{ measure }}) - 1) / 2.0
         end as {{ measure }}_position{{ ',' if not loop.last }}
         {%- endfor %}
     from by_segment
 ),
+
+judged as (
+    select
+        ranked.*,
+        horizons.horizon_days,
+        case when ranked.churned_on <= {{ add_days('ranked.snapshot_date', 'horizons.horizon_days') }} then 1 else 0 end as is_churned
+    from ranked
+    cross join horizons
+    where {{ add_days('ranked.snapshot_date', 'horizons.horizon_days') }} <= {{ as_of_date() }}
+),
+
+{%- set cell = 'snapshot_date, horizon_days, segment_value' %}
 
 summed as (
     select
@@ -79,7 +88,7 @@ summed as (
         cast(count(case when is_churned = 1 then {{ measure }} end) as double) as {{ measure }}_churned,
         cast(count(case when is_churned = 0 then {{ measure }} end) as double) as {{ measure }}_stayed{{ ',' if not loop.last }}
         {%- endfor %}
-    from ranked
+    from judged
     group by {{ cell }}
 ),
 
