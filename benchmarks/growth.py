@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import shutil
 import statistics
 import tempfile
@@ -231,7 +230,6 @@ def main() -> None:
     options = parser.parse_args()
     if min(len(set(options.events)), len(set(options.accounts))) < 2:
         parser.error("a series needs two sizes")
-    os.environ.setdefault("CSW_MEMORY_LIMIT", "4GB")
     by_events = [(middle(options.accounts), events) for events in sorted(set(options.events))]
     by_accounts = [(accounts, middle(options.events)) for accounts in sorted(set(options.accounts))]
     points: dict[tuple[int, int], Point] = {}

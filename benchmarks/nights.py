@@ -25,7 +25,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.processes import cpu_seconds, peak_memory
-from benchmarks.yardstick import recorded_build, replayed
+from benchmarks.yardstick import bare_build, recorded_build, replayed
 from orchestration.conservation import seal_loads
 from orchestration.history import carry_history
 from orchestration.loading import load_landing
@@ -41,7 +41,7 @@ SCAN = """
     select max(account_id), max(user_id), max(feature_key), max(occurred_at) from read_parquet($files)
 """
 OF_DAGSTER = ("preparing", "building")
-LITTLE_MEMORY = "1GB"
+MUCH_MEMORY = "4GB"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Before:
 @dataclass
 class Cost:
     """CPU seconds of one night: the whole, what of it is not Great Expectations' own process, the stages of that, a
-    bare dbt build of the same, the SQL of that, and the same SQL within little memory; peaks are bytes of the greatest
+    bare dbt build of the same, the SQL of that, and the same SQL within much memory; peaks are bytes of the greatest
     resident set."""
 
     total: float = 0.0
@@ -63,9 +63,9 @@ class Cost:
     stages: dict[str, float] = field(default_factory=dict)
     dbt: float = 0.0
     sql: float = 0.0
-    spilling_sql: float = 0.0
+    roomy_sql: float = 0.0
     peak: int = 0
-    spilling_peak: int = 0
+    sql_peak: int = 0
 
     @property
     def job(self) -> float:
@@ -96,13 +96,15 @@ def counted(cost: Cost) -> Iterator[None]:
 
 @contextmanager
 def memory_limit(limit: str) -> Iterator[None]:
-    """Grant DuckDB this much memory, such as 1GB."""
-    before = os.environ["CSW_MEMORY_LIMIT"]
+    """Grant DuckDB this much memory, such as 4GB."""
+    before = os.environ.get("CSW_MEMORY_LIMIT")
     os.environ["CSW_MEMORY_LIMIT"] = limit
     try:
         yield
     finally:
-        os.environ["CSW_MEMORY_LIMIT"] = before
+        del os.environ["CSW_MEMORY_LIMIT"]
+        if before is not None:
+            os.environ["CSW_MEMORY_LIMIT"] = before
 
 
 def settings_for(folder: Path, as_of: date) -> Settings:
@@ -150,10 +152,11 @@ def night(folder: Path, as_of: date, before: Before | None) -> Cost:
         shutil.move(before.build_file, loaded)
         land(loaded, settings.landing, as_of, before.published)
     build = recorded_build(warehouse, loaded, settings, full_refresh=before is None)
-    cost.dbt, cost.sql = build.cpu_seconds, replayed(build).cpu_seconds
-    with memory_limit(LITTLE_MEMORY):
-        spilling = replayed(build)
-    cost.spilling_sql, cost.spilling_peak = spilling.cpu_seconds, spilling.peak
+    replay = replayed(build)
+    cost.sql, cost.sql_peak = replay.cpu_seconds, replay.peak
+    cost.dbt = bare_build(build, full_refresh=before is None)
+    with memory_limit(MUCH_MEMORY):
+        cost.roomy_sql = replayed(build).cpu_seconds
     shutil.rmtree(loaded.parent)
     return cost
 
@@ -207,7 +210,7 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
         ("the whole night", "total"),
         ("dbt build alone", "dbt"),
         ("its SQL alone", "sql"),
-        (f"the same within {LITTLE_MEMORY}", "spilling_sql"),
+        (f"the same within {MUCH_MEMORY}", "roomy_sql"),
     ):
         print(f"{label:28}{getattr(first, name):10.1f}{getattr(second, name):10.1f}")
     for name in first.stages:
@@ -219,9 +222,9 @@ def report(accounts: int, events: int, months: int, folder: Path) -> None:
         ("Dagster's job / bare dbt build, next night", second.job / second.dbt),
         ("whole first night / its SQL", first.total / first.sql),
         ("whole next night / its SQL", second.total / second.sql),
-        (f"full SQL within {LITTLE_MEMORY} / within {os.environ['CSW_MEMORY_LIMIT']}", first.spilling_sql / first.sql),
+        (f"full SQL within the memory granted / within {MUCH_MEMORY}", first.sql / first.roomy_sql),
         ("peak memory of the first night / bytes of raw Parquet", first.peak / parquet),
-        (f"peak memory of the SQL within {LITTLE_MEMORY} / bytes of raw Parquet", first.spilling_peak / parquet),
+        ("peak memory of its SQL alone / bytes of raw Parquet", first.sql_peak / parquet),
     ):
         print(f"{label:64}{ratio:10.2f}")
     for title, milliseconds in questions(warehouse.marts_file):
@@ -236,7 +239,6 @@ def command_line(description: str, report: Callable[..., None], *, accounts: int
     parser.add_argument("--months", type=int, default=30)
     parser.add_argument("--folder", type=Path, help="where to work (a new temporary folder)")
     options = parser.parse_args()
-    os.environ.setdefault("CSW_MEMORY_LIMIT", "4GB")
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ Statement = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Build:
-    """A build by dbt alone: the files before and after it, its statements (SQL and bindings) in order, CPU seconds."""
+    """A build by dbt alone: the files before and after it, its statements (SQL and bindings) in order."""
 
     before: Path
     after: Path
@@ -37,7 +37,6 @@ class Build:
     variables: Mapping[str, Any]
     statements: tuple[Statement, ...]
     copied: tuple[str, ...]
-    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,13 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
     """
     manifest_folder = building.prepare_manifest(warehouse, settings.given_vars)
     variables = {**settings.dbt_vars, "published_at": "2026-01-01 00:00:00"}
-    # SQL names the database, which is the name of the file
-    after = loaded.parent / "dbt" / loaded.name
-    after.parent.mkdir()
-    shutil.copy(loaded, after)
+    after = _copied(loaded, "dbt")
     statements: list[Statement] = []
-    began = time.process_time()
     # one model at a time, so that the statements can be run again one after another
     with noted(statements):
         nodes = building.build(
             after, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None, threads=1
         )
-    seconds = time.process_time() - began
     if broken := [node.name for node in nodes if node.is_broken]:
         raise SystemExit(f"the build alone fails: {', '.join(broken)}")
     manifest = building.read_manifest(manifest_folder)["nodes"].values()
@@ -98,16 +92,34 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
         r"^\W*(?:/\*.*?\*/\s*)?(?:create|alter|drop|insert|delete)\b[^;(]*\b(?:" + "|".join(copied) + ")", re.S | re.I
     )
     by_sql = tuple(statement for statement in statements if not own.match(statement[0]))
-    return Build(loaded, after, manifest_folder, variables, by_sql, copied, seconds)
+    return Build(loaded, after, manifest_folder, variables, by_sql, copied)
+
+
+def bare_build(build: Build, *, full_refresh: bool) -> float:
+    """CPU seconds of the same build by dbt alone, in a process of its own and with as many models at a time as a night
+    builds."""
+    return apart(_build, _copied(build.before, "bare"), build.manifest_folder, build.variables, full_refresh)
+
+
+def _build(file: Path, manifest_folder: Path, variables: Mapping[str, Any], full_refresh: bool) -> float:
+    began = time.process_time()
+    building.build(file, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None)
+    return time.process_time() - began
+
+
+def _copied(file: Path, name: str) -> Path:
+    # SQL names the database, which is the name of the file
+    copy = file.parent / name / file.name
+    shutil.rmtree(copy.parent, ignore_errors=True)  # an earlier one's
+    copy.parent.mkdir()
+    shutil.copy(file, copy)
+    return copy
 
 
 def replayed(build: Build) -> Replay:
     """Run the statements of a build on a copy of the file it found, in a process of its own, within the memory that
     CSW_MEMORY_LIMIT grants."""
-    file = build.before.parent / "sql" / build.before.name
-    shutil.rmtree(file.parent, ignore_errors=True)  # an earlier replay's
-    file.parent.mkdir()
-    shutil.copy(build.before, file)
+    file = _copied(build.before, "sql")
     with duckdb.connect(str(file)) as con:
         con.execute(f"attach '{build.after}' as built (read_only)")
         con.execute("create schema if not exists intermediate")
