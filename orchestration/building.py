@@ -34,6 +34,8 @@ PARSED_DAY = "1907-03-11"
 RUN_VARS = {"published_at": f"{PARSED_DAY} 01:02:03", "as_of_date": PARSED_DAY}
 QUIET = ("--quiet", "--no-print", "--log-level", "none", "--log-level-file", "none", "--no-use-colors")
 MODELS_PER_PROGRESS_LINE = 25
+# What DuckDB advises in every message of its own that memory ran out.
+OUT_OF_MEMORY = "Increasing the memory limit"
 MANIFESTS_KEPT = 3
 COLUMNS_SHOWN = 8
 
@@ -66,6 +68,20 @@ def dbt_environment(build_file: Path) -> Iterator[None]:
             del os.environ["CSW_BUILD_FILE"]
         else:
             os.environ["CSW_BUILD_FILE"] = before
+
+
+@contextmanager
+def memory_of_the_machine() -> Iterator[None]:
+    """Grant dbt what DuckDB takes by itself: most of the memory of the machine, or of the container."""
+    before = os.environ.get("CSW_MEMORY_LIMIT")
+    with duckdb.connect() as con:
+        os.environ["CSW_MEMORY_LIMIT"] = con.execute("select current_setting('memory_limit')").fetchone()[0]
+    try:
+        yield
+    finally:
+        del os.environ["CSW_MEMORY_LIMIT"]
+        if before is not None:
+            os.environ["CSW_MEMORY_LIMIT"] = before
 
 
 def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Path:
@@ -146,7 +162,8 @@ def build(
     """Run seeds, models and data tests (unit tests are pytest's) and say what became of each node.
 
     `report` gets the unique id and the seconds of a seed or model as soon as it is built. `threads` models are built at
-    a time, as many as the profile says unless given.
+    a time, as many as the profile says unless given. Where the memory granted runs out, what is missing is built one
+    model at a time with that of the machine: the few models of a large company that need more must not end a night.
 
     Raises:
         BuildError: dbt itself failed; a node that fails is a result, not an exception.
@@ -172,18 +189,26 @@ def build(
             progress(f"  {len(finished)} of {total} models built")
 
     arguments = ["build", *QUIET, "--no-write-json", "--target-path", str(manifest_folder)]
-    arguments += ["--resource-types", "seed", "model", "--vars", json.dumps(dict(variables))]
+    arguments += ["--resource-types", "seed", "model", "--vars", json.dumps(dict(variables)), *project_arguments()]
     if full_refresh:
         arguments.append("--full-refresh")
-    if threads:
-        arguments += ["--threads", str(threads)]
+
+    def run(*more: str) -> list[NodeResult]:
+        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *more])
+        if outcome.result is None:
+            raise BuildError(f"dbt could not run: {outcome.exception}")
+        return [_node_result(result) for result in outcome.result.results]
+
     # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
     # connections share this one database: opening the file hundreds of times took half of the build.
     with dbt_environment(build_file), duckdb.connect(str(build_file)) as con:
-        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *project_arguments()])
-        if outcome.result is None:
-            raise BuildError(f"dbt could not run: {outcome.exception}")
-        built = [_node_result(result) for result in outcome.result.results]
+        built = run(*(["--threads", str(threads)] if threads else []))
+        if starved := [node.name for node in built if OUT_OF_MEMORY in node.message]:
+            progress(f"  out of memory: {', '.join(starved)}; one model at a time now, with the machine's memory")
+            missing = [node.name for node in built if node.status != "success"]
+            with memory_of_the_machine():
+                again = {node.unique_id: node for node in run("--threads", "1", "--select", *missing)}
+            built = [again.get(node.unique_id, node) for node in built]
         progress("  testing")
         tonight = {placeholder: str(variables[name]) for name, placeholder in RUN_VARS.items()}
         not_built = {node.unique_id for node in built if node.status != "success"}

@@ -235,7 +235,7 @@ class Night:
 
 
 def _node_problem(night: Night, node: NodeResult) -> Problem:
-    from orchestration.building import failing_rows
+    from orchestration.building import OUT_OF_MEMORY, failing_rows
 
     table = (node.attached_node or node.unique_id).rsplit(".", 1)[-1] if node.is_test else node.name
     if node.is_test and node.status != "error":
@@ -244,6 +244,8 @@ def _node_problem(night: Night, node: NodeResult) -> Problem:
     else:
         what = f"{node.resource_type} {node.name} failed: {node.message}"
         remedy = "see the model; the message above is the database's"
+        if OUT_OF_MEMORY in node.message:
+            remedy = "the machine has too little memory for this model; run it on a larger one"
     return Problem(table, what, tuple(failing_rows(night.warehouse.build_file, node)), remedy, node.name)
 
 

@@ -20,7 +20,7 @@ import pytest
 from dagster._core.definitions.reconstruct import repository_def_from_target_def
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
-from orchestration.building import read_manifest
+from orchestration.building import build, prepare_manifest, read_manifest
 from orchestration.cli import main
 from orchestration.code_location import definitions_for
 from orchestration.contract import TABLES
@@ -28,6 +28,8 @@ from orchestration.history import CARRIED
 from orchestration.publishing import kept_versions, marts_of, read_publication
 from orchestration.settings import resolve_settings
 from orchestration.warehouse import Warehouse
+from tests.conftest import SAMPLE_END
+from tests.deliveries import built_content
 
 pytestmark = pytest.mark.slow
 
@@ -239,6 +241,21 @@ def test_a_model_that_cannot_be_built_blocks(folder, capsys):
     assert "rows fail" in printed
     assert "account_id=a2" in printed
     assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
+def test_models_that_run_out_of_memory_are_built_once_more_with_that_of_the_machine(sample, tmp_path, monkeypatch):
+    settings = resolve_settings(landing=str(sample.landing), warehouse=str(sample.warehouse), as_of=SAMPLE_END)
+    copy = tmp_path / sample.build_file.name
+    shutil.copy(sample.build_file, copy)
+    manifest_folder = prepare_manifest(Warehouse(sample.warehouse), settings.given_vars)
+    variables = {**settings.dbt_vars, "published_at": "2026-01-01 00:00:00"}
+    monkeypatch.setenv("CSW_MEMORY_LIMIT", "24MB")
+    said: list[str] = []
+    nodes = build(copy, manifest_folder, variables, full_refresh=True, progress=said.append)
+    assert not [(node.name, node.message) for node in nodes if node.is_broken or node.status == "skipped"]
+    assert len([line for line in said if "out of memory" in line]) == 1
+    assert os.environ["CSW_MEMORY_LIMIT"] == "24MB"
+    assert built_content(copy, ["intermediate"]) == built_content(sample.build_file, ["intermediate"])
 
 
 def test_a_refused_file_ends_with_two(folder, capsys):
