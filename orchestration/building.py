@@ -181,10 +181,11 @@ def build(
     def on_event(event: Any) -> None:
         if event.info.name != "NodeFinished":
             return
-        node = event.data.node_info
+        node, result = event.data.node_info, event.data.run_result
+        if result.status != "success":
+            return
+        report(node.unique_id, result.execution_time)
         finished.append(node.unique_id)
-        if event.data.run_result.status == "success":
-            report(node.unique_id, event.data.run_result.execution_time)
         if len(finished) % MODELS_PER_PROGRESS_LINE == 0:
             progress(f"  {len(finished)} of {total} models built")
 
