@@ -11,7 +11,6 @@ has taken 40 % more, so the machine is to be quiet. Memory is the greatest resid
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ import duckdb
 
 from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.yardstick import bare_build, recorded_build, replayed
+from orchestration.building import memory_limit
 from orchestration.conservation import seal_loads
 from orchestration.history import carry_history
 from orchestration.loading import load_landing
@@ -92,19 +92,6 @@ def counted(cost: Cost) -> Iterator[None]:
     finally:
         cost.total, cost.own = cpu_seconds() - began, time.process_time() - began_own
         Night.stage = stage
-
-
-@contextmanager
-def memory_limit(limit: str) -> Iterator[None]:
-    """Grant DuckDB this much memory, such as 4GB."""
-    before = os.environ.get("CSW_MEMORY_LIMIT")
-    os.environ["CSW_MEMORY_LIMIT"] = limit
-    try:
-        yield
-    finally:
-        del os.environ["CSW_MEMORY_LIMIT"]
-        if before is not None:
-            os.environ["CSW_MEMORY_LIMIT"] = before
 
 
 def settings_for(folder: Path, as_of: date) -> Settings:

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,31 +57,33 @@ def hash_files(folders: Iterable[str], root: Path = PROJECT_DIR) -> str:
 
 
 @contextmanager
-def dbt_environment(build_file: Path) -> Iterator[None]:
-    """profiles.yml takes the build file from the environment; put it there for the length of a dbt call."""
-    before = os.environ.get("CSW_BUILD_FILE")
-    os.environ["CSW_BUILD_FILE"] = str(build_file)
+def environment(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable, which profiles.yml reads, for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ["CSW_BUILD_FILE"]
+            del os.environ[name]
         else:
-            os.environ["CSW_BUILD_FILE"] = before
+            os.environ[name] = before
 
 
-@contextmanager
-def memory_of_the_machine() -> Iterator[None]:
-    """Grant dbt what DuckDB takes by itself: most of the memory of the machine, or of the container."""
-    before = os.environ.get("CSW_MEMORY_LIMIT")
+def dbt_environment(build_file: Path) -> AbstractContextManager[None]:
+    """Name the build file to dbt for the length of a call."""
+    return environment("CSW_BUILD_FILE", str(build_file))
+
+
+def memory_limit(limit: str) -> AbstractContextManager[None]:
+    """Grant DuckDB this much memory, such as 4GB."""
+    return environment("CSW_MEMORY_LIMIT", limit)
+
+
+def memory_of_the_machine() -> str:
+    """What DuckDB takes by itself: most of the memory of the machine, or of the container."""
     with duckdb.connect() as con:
-        os.environ["CSW_MEMORY_LIMIT"] = con.execute("select current_setting('memory_limit')").fetchone()[0]
-    try:
-        yield
-    finally:
-        del os.environ["CSW_MEMORY_LIMIT"]
-        if before is not None:
-            os.environ["CSW_MEMORY_LIMIT"] = before
+        return con.execute("select current_setting('memory_limit')").fetchone()[0]
 
 
 def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Path:
@@ -207,7 +209,7 @@ def build(
         if starved := [node.name for node in built if OUT_OF_MEMORY in node.message]:
             progress(f"  out of memory: {', '.join(starved)}; one model at a time now, with the machine's memory")
             missing = [node.name for node in built if node.status != "success"]
-            with memory_of_the_machine():
+            with memory_limit(memory_of_the_machine()):
                 again = {node.unique_id: node for node in run("--threads", "1", "--select", *missing)}
             built = [again.get(node.unique_id, node) for node in built]
         progress("  testing")
