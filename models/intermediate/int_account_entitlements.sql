@@ -4,11 +4,7 @@ with holdings as (
 ),
 
 plan_features as (
-    select * from {{ ref('stg_product__plan_features') }}
-),
-
-features as (
-    select * from {{ ref('stg_product__features') }}
+    select * from {{ ref('int_plan_features') }}
 ),
 
 feature_months as (
@@ -21,25 +17,21 @@ plan_days as (
     select distinct plan_id, month, closing_date from holdings
 ),
 
-on_the_market as (
-    select distinct plan_days.plan_id, plan_days.month, plan_features.feature_key, features.is_core
+features_of_plans as (
+    select plan_days.plan_id, plan_days.month, plan_features.feature_key, plan_features.is_core
     from plan_days
     inner join plan_features
         on
             plan_days.plan_id = plan_features.plan_id
             and plan_days.closing_date >= plan_features.valid_from
-            and plan_days.closing_date < coalesce(plan_features.valid_to, {{ far_future() }})
-    inner join features
-        on
-            plan_features.feature_key = features.feature_key
-            and plan_days.closing_date >= features.released_on
-            and plan_days.closing_date < coalesce(features.retired_on, {{ far_future() }})
+            and plan_days.closing_date < plan_features.valid_to
 ),
 
 entitled as (
-    select distinct holdings.account_id, holdings.month, on_the_market.feature_key, on_the_market.is_core
+    select distinct holdings.account_id, holdings.month, features_of_plans.feature_key, features_of_plans.is_core
     from holdings
-    inner join on_the_market on holdings.plan_id = on_the_market.plan_id and holdings.month = on_the_market.month
+    inner join features_of_plans
+        on holdings.plan_id = features_of_plans.plan_id and holdings.month = features_of_plans.month
 ),
 
 final as (

@@ -39,81 +39,82 @@ states_on as (
 ),
 
 balances_on as (
-    select balances.account_id, balances.currency, boundaries.boundary_date, balances.mrr, rates.rate
+    select balances.account_id, boundaries.boundary_date, balances.currency, balances.mrr
     from balances
     inner join boundaries
         on balances.valid_from <= boundaries.boundary_date and balances.valid_to > boundaries.boundary_date
-    left join rates on balances.currency = rates.currency and boundaries.boundary_date = rates.boundary_date
 ),
 
-opening as (
-    select
-        periods.period_type,
-        periods.period_start,
-        balances_on.account_id,
-        sum({{ convert('balances_on.mrr', 'balances_on.rate') }}) as opening_mrr
-    from periods
-    inner join balances_on on periods.opening_date = balances_on.boundary_date
-    group by periods.period_type, periods.period_start, balances_on.account_id
+-- one row for each currency that a customer pays in, one for a customer that pays nothing
+positions as (
+    select states_on.*, balances_on.currency, balances_on.mrr, rates.rate
+    from states_on
+    left join balances_on
+        on states_on.account_id = balances_on.account_id and states_on.boundary_date = balances_on.boundary_date
+    left join rates on balances_on.currency = rates.currency and balances_on.boundary_date = rates.boundary_date
 ),
-
-closing as (
-    select
-        periods.period_type,
-        periods.period_start,
-        balances_on.account_id,
-        sum({{ convert('balances_on.mrr', 'balances_on.rate') }}) as closing_mrr,
-        sum({{ convert('balances_on.mrr', 'opening_rates.rate') }}) as closing_mrr_at_opening_rates
-    from periods
-    inner join balances_on on periods.closing_date = balances_on.boundary_date
-    left join rates as opening_rates
-        on balances_on.currency = opening_rates.currency and periods.opening_date = opening_rates.boundary_date
-    group by periods.period_type, periods.period_start, balances_on.account_id
-),
-
-{%- for side in ['opening', 'closing'] %}
-
-{{ side }}_states as (
-    select periods.period_type, periods.period_start, states_on.account_id, states_on.state
-    from periods
-    inner join states_on on periods.{{ side }}_date = states_on.boundary_date
-),
-{%- endfor %}
 
 sides as (
     select
-        coalesce(opening_states.account_id, closing_states.account_id) as account_id,
-        coalesce(opening_states.period_type, closing_states.period_type) as period_type,
-        coalesce(opening_states.period_start, closing_states.period_start) as period_start,
-        coalesce(opening_states.state, 'gone') as opening_state,
-        coalesce(closing_states.state, 'gone') as closing_state
-    from opening_states
-    full outer join closing_states
-        on
-            opening_states.period_type = closing_states.period_type
-            and opening_states.period_start = closing_states.period_start
-            and opening_states.account_id = closing_states.account_id
+        positions.account_id,
+        periods.period_type,
+        periods.period_start,
+        positions.state as opening_state,
+        cast(null as {{ dbt.type_string() }}) as closing_state,
+        {{ convert('positions.mrr', 'positions.rate') }} as opening_mrr,
+        {{ exact('null') }} as closing_mrr,
+        {{ exact('null') }} as closing_mrr_at_opening_rates
+    from positions
+    inner join periods on positions.boundary_date = periods.opening_date
+    union all
+    select
+        positions.account_id,
+        periods.period_type,
+        periods.period_start,
+        cast(null as {{ dbt.type_string() }}) as opening_state,
+        positions.state as closing_state,
+        {{ exact('null') }} as opening_mrr,
+        {{ convert('positions.mrr', 'positions.rate') }} as closing_mrr,
+        {{ convert('positions.mrr', 'rates.rate') }} as closing_mrr_at_opening_rates
+    from positions
+    inner join periods on positions.boundary_date = periods.closing_date
+    left join rates on positions.currency = rates.currency and periods.opening_date = rates.boundary_date
+),
+
+both_sides as (
+    select
+        account_id,
+        period_type,
+        period_start,
+        -- numbers, since DuckDB cannot spill the greatest text of a group
+        {%- for side in ['opening', 'closing'] %}
+        case max(case {{ side }}_state when 'paying' then 2 when 'paused' then 1 end)
+            when 2 then 'paying' when 1 then 'paused' else 'gone'
+        end as {{ side }}_state,
+        {%- endfor %}
+        sum(opening_mrr) as opening_mrr,
+        sum(closing_mrr) as closing_mrr,
+        sum(closing_mrr_at_opening_rates) as closing_mrr_at_opening_rates
+    from sides
+    group by account_id, period_type, period_start
 ),
 
 final as (
     select
-        sides.*,
+        both_sides.account_id,
+        both_sides.period_type,
+        both_sides.period_start,
+        both_sides.opening_state,
+        both_sides.closing_state,
         periods.opening_date,
         periods.closing_date,
-        {{ exact("case when sides.opening_state = 'paying' then opening.opening_mrr else 0 end") }} as opening_mrr,
-        {{ exact("case when sides.closing_state = 'paying' then closing.closing_mrr else 0 end") }} as closing_mrr,
+        {{ exact("case when both_sides.opening_state = 'paying' then both_sides.opening_mrr else 0 end") }} as opening_mrr,
+        {{ exact("case when both_sides.closing_state = 'paying' then both_sides.closing_mrr else 0 end") }} as closing_mrr,
         -- comparable with the opening balance only where there is one
-        {{ exact("case when sides.opening_state <> 'paying' or sides.closing_state <> 'paying' then 0 else closing.closing_mrr_at_opening_rates end") }}
+        {{ exact("case when both_sides.opening_state <> 'paying' or both_sides.closing_state <> 'paying' then 0 else both_sides.closing_mrr_at_opening_rates end") }}
             as closing_mrr_at_opening_rates
-    from sides
-    inner join periods on sides.period_type = periods.period_type and sides.period_start = periods.period_start
-    {%- for side in ['opening', 'closing'] %}
-    left join {{ side }}
-        on
-            sides.period_type = {{ side }}.period_type
-            and sides.period_start = {{ side }}.period_start
-            and sides.account_id = {{ side }}.account_id
-    {%- endfor %}
+    from both_sides
+    inner join periods on both_sides.period_type = periods.period_type and both_sides.period_start = periods.period_start
 )
 
 select * from final

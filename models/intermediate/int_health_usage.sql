@@ -1,5 +1,9 @@
 -- Grain: customer x day to be scored: entitled features and seats, and how many of them were used in the last 28 days.
-with customers as (
+with days as (
+    select * from {{ ref('int_health_days') }}
+),
+
+customers as (
     select * from {{ ref('int_health_accounts') }}
 ),
 
@@ -8,11 +12,7 @@ segments as (
 ),
 
 plan_features as (
-    select * from {{ ref('stg_product__plan_features') }}
-),
-
-features as (
-    select * from {{ ref('stg_product__features') }}
+    select * from {{ ref('int_plan_features') }}
 ),
 
 account_ids as (
@@ -41,45 +41,47 @@ entitled as (
         on
             holdings.plan_id = plan_features.plan_id
             and holdings.score_date >= plan_features.valid_from
-            and (plan_features.valid_to is null or holdings.score_date < plan_features.valid_to)
-    inner join features
-        on
-            plan_features.feature_key = features.feature_key
-            and holdings.score_date >= features.released_on
-            and (features.retired_on is null or holdings.score_date < features.retired_on)
+            and holdings.score_date < plan_features.valid_to
+),
+
+-- few days: the months that 28 days reach into are found before they meet the accounts
+day_months as (
+    select score_date, {{ month_of('score_date') }} as month from days
+    union
+    select score_date, {{ month_of(add_days('score_date', -27)) }} as month from days
+),
+
+windows as (
+    select
+        account_ids.source_account_id,
+        customers.account_id,
+        customers.score_date,
+        day_months.month,
+        {{ recent_bits('day_months.month', 'day_months.score_date', 28) }} as recent_days
+    from customers
+    inner join account_ids on customers.account_id = account_ids.account_id
+    inner join day_months on customers.score_date = day_months.score_date
 ),
 
 used_features as (
-    select distinct customers.account_id, customers.score_date, usage.feature_key
-    from customers
-    inner join account_ids on customers.account_id = account_ids.account_id
+    select distinct windows.account_id, windows.score_date, usage.feature_key
+    from windows
     inner join {{ ref('int_usage_feature_months') }} as usage
-        on
-            account_ids.source_account_id = usage.source_account_id
-            and usage.month >= {{ month_of(add_days('customers.score_date', -27)) }}
-            and usage.month <= {{ month_of('customers.score_date') }}
-    where (usage.day_mask & {{ recent_bits('usage.month', 'customers.score_date', 28) }}) <> 0
+        on windows.source_account_id = usage.source_account_id and windows.month = usage.month
+    where (usage.day_mask & windows.recent_days) <> 0
 ),
 
 active_users as (
-    select customers.account_id, customers.score_date, count(distinct usage.user_id) as n_active_users
-    from customers
-    inner join account_ids on customers.account_id = account_ids.account_id
+    select windows.account_id, windows.score_date, count(distinct usage.user_id) as n_active_users
+    from windows
     inner join {{ ref('int_usage_user_months') }} as usage
-        on
-            account_ids.source_account_id = usage.source_account_id
-            and usage.month >= {{ month_of(add_days('customers.score_date', -27)) }}
-            and usage.month <= {{ month_of('customers.score_date') }}
-    where (usage.day_mask & {{ recent_bits('usage.month', 'customers.score_date', 28) }}) <> 0
-    group by customers.account_id, customers.score_date
+        on windows.source_account_id = usage.source_account_id and windows.month = usage.month
+    where (usage.day_mask & windows.recent_days) <> 0
+    group by windows.account_id, windows.score_date
 ),
 
 feature_counts as (
-    select
-        entitled.account_id,
-        entitled.score_date,
-        count(*) as n_entitled,
-        count(used_features.feature_key) as n_used
+    select entitled.account_id, entitled.score_date, count(*) as n_entitled, count(used_features.feature_key) as n_used
     from entitled
     left join used_features
         on
