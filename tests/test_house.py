@@ -79,6 +79,26 @@ def test_a_model_is_short_states_its_grain_and_ends_plainly(path: Path):
     )
 
 
+def test_a_decision_that_is_cited_stands_once_in_the_log():
+    log = (ROOT / "models/docs/decisions.md").read_text(encoding="utf-8")
+    decisions = re.findall(r"^\*\*([A-Z]\d+a?) ", log, re.M)
+    assert len(decisions) == len(set(decisions))
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for folder in ("models", "macros", "seeds", "orchestration", "expectations", "dashboard", "benchmarks")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".sql", ".yml", ".md", ".py"}
+    }
+    cited = {
+        (path.name, decision)
+        for path, text in texts.items()
+        for listed in re.findall(r"decision log, ((?:[A-Z]\d+a?(?:, | and )?)+)", text)
+        for decision in re.findall(r"[A-Z]\d+a?", listed)
+    }
+    assert cited
+    assert not {(name, decision) for name, decision in cited if decision not in decisions}
+
+
 def test_folders_are_three_deep_at_most():
     assert all(len(path.relative_to(ROOT / "models").parts) <= 3 for path in MODELS)
 
