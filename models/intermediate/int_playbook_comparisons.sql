@@ -19,10 +19,6 @@ states as (
     where state <> 'gone'
 ),
 
-accounts as (
-    select * from {{ ref('int_accounts') }}
-),
-
 colours as (
     select * from {{ ref('int_account_colours') }}
 ),
@@ -32,39 +28,16 @@ runs as (
     inner join measured on all_runs.action_id = measured.action_id
 ),
 
-first_colours as (
-    select account_id, min(valid_from) as valid_from from colours
-    group by account_id
-),
-
-spans as (
-    select account_id, colour, valid_from, valid_to from colours
-    union all
-    select
-        accounts.account_id,
-        'unknown' as colour,
-        {{ beginning() }} as valid_from,
-        coalesce(first_colours.valid_from, {{ far_future() }}) as valid_to
-    from accounts
-    left join first_colours on accounts.account_id = first_colours.account_id
-),
-
-coloured as (
-    select spans.*, accounts.segment
-    from spans
-    inner join accounts on spans.account_id = accounts.account_id
-),
-
 -- alike when the run began: the colour at its end may be its work
 alike as (
-    select runs.*, coloured.account_id as peer_id
+    select runs.*, colours.account_id as peer_id
     from runs
-    inner join coloured
+    inner join colours
         on
-            runs.segment = coloured.segment
-            and runs.colour = coloured.colour
-            and runs.opened_on >= coloured.valid_from
-            and runs.opened_on < coloured.valid_to
+            runs.segment = colours.segment
+            and runs.colour = colours.colour
+            and runs.opened_on >= colours.valid_from
+            and runs.opened_on < colours.valid_to
 ),
 
 pairs as (
