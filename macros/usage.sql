@@ -49,6 +49,15 @@
     {%- if is_incremental() and counted_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}
 
+{#- The newest load in stg_product__event_hashes; none when it has to begin from the start. -#}
+{% macro hashed_so_far() -%}
+    {{ return(first_row('select max(_load_id) from ' ~ this)[0] if adds_to_what_stands() else none) }}
+{%- endmacro %}
+
+{% macro hashes_reset() -%}
+    {%- if is_incremental() and hashed_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
+{%- endmacro %}
+
 {#- The newest load that stg_product__event_repeats has looked at; none when it has to look at all. -#}
 {% macro examined_so_far() -%}
     {{ return(first_row('select max(_load_id) from ' ~ this ~ ' where event_id is null')[0] if adds_to_what_stands() else none) }}

@@ -253,9 +253,10 @@ def begin_build(con: duckdb.DuckDBPyConnection, run_id: str, settings: Settings)
     """Note in `ops.builds` that a build begins. True when it must be a full one.
 
     What the last build left is only built upon when that build ended well, with the same code and vars, for an as-of
-    date that isn't later: otherwise an incremental model could keep rows of a killed, different or future night.
+    date that isn't later: otherwise an incremental model could keep rows of a killed, different or future night. And
+    only by the same release of the engine, whose hashes are kept.
     """
-    facts = json.dumps([hash_files(DBT_FOLDERS), dict(settings.given_vars)], sort_keys=True)
+    facts = json.dumps([hash_files(DBT_FOLDERS), dict(settings.given_vars), duckdb.__version__], sort_keys=True)
     fingerprint = hashlib.sha256(facts.encode()).hexdigest()
     con.execute("create schema if not exists ops")
     con.execute(

@@ -27,21 +27,28 @@ features_of_plans as (
             and plan_days.closing_date < plan_features.valid_to
 ),
 
-entitled as (
-    select distinct holdings.account_id, holdings.month, features_of_plans.feature_key, features_of_plans.is_core
+-- grouped once, not made distinct and joined: so the engine can spill all of it
+entitled_or_used as (
+    select
+        holdings.account_id,
+        holdings.month,
+        features_of_plans.feature_key,
+        1 as is_entitled,
+        case when features_of_plans.is_core then 1 else 0 end as is_core,
+        0 as is_used
     from holdings
     inner join features_of_plans
         on holdings.plan_id = features_of_plans.plan_id and holdings.month = features_of_plans.month
+    union all
+    select account_id, month, feature_key, 0 as is_entitled, 0 as is_core, 1 as is_used
+    from feature_months
 ),
 
 final as (
-    select entitled.*, feature_months.feature_key is not null as is_used
-    from entitled
-    left join feature_months
-        on
-            entitled.account_id = feature_months.account_id
-            and entitled.month = feature_months.month
-            and entitled.feature_key = feature_months.feature_key
+    select account_id, month, feature_key, max(is_core) = 1 as is_core, max(is_used) = 1 as is_used
+    from entitled_or_used
+    group by account_id, month, feature_key
+    having max(is_entitled) = 1
 )
 
 select * from final

@@ -5,13 +5,13 @@
     unique_key='event_id',
     pre_hook='{{ repeats_reset() }}',
 ) }}
+{%- set hashes = ref('stg_product__event_hashes') %}
 {%- set examined = examined_so_far() %}
 with
 {%- if examined is none %}
 -- sorted hashes find what came twice with a fraction of the memory that grouping fifty million ids would take
 hashes as (
-    select event_hash, lag(event_hash) over (order by event_hash) as previous_hash
-    from (select {{ hash_of('event_id') }} as event_hash from {{ landed_events() }}) as hashed
+    select event_hash, lag(event_hash) over (order by event_hash) as previous_hash from {{ hashes }}
 ),
 
 candidates as (
@@ -19,9 +19,22 @@ candidates as (
     where {{ hash_of('event_id') }} in (select event_hash from hashes where event_hash = previous_hash)
 ),
 {%- else %}
+found as (
+    select event_hash, occurred_at, count(*) over (partition by event_hash) as n_found
+    from {{ hashes }}
+    where event_hash in (select event_hash from {{ hashes }} where _load_id > {{ examined }})
+),
+
+matches as (
+    select distinct event_hash, occurred_at from found where n_found > 1
+),
+
+-- the instant lets the engine skip what lies before and after; the id is compared below, so equal hashes do no harm
 candidates as (
-    select * from {{ landed_events() }}
-    where event_id in (select event_id from {{ source('product', 'product_events') }} where _load_id > {{ examined }})
+    select landed.*
+    from {{ landed_events() }}
+    inner join matches
+        on landed.occurred_at = matches.occurred_at and {{ hash_of('landed.event_id') }} = matches.event_hash
 ),
 {%- endif %}
 
