@@ -20,13 +20,13 @@ import pytest
 from dagster._core.definitions.reconstruct import repository_def_from_target_def
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
-from orchestration.building import build, prepare_manifest, read_manifest
+from orchestration.building import begin_build, build, finish_build, prepare_manifest, read_manifest
 from orchestration.cli import main
 from orchestration.code_location import definitions_for
 from orchestration.contract import TABLES
 from orchestration.history import CARRIED
 from orchestration.publishing import kept_versions, marts_of, read_publication
-from orchestration.settings import resolve_settings
+from orchestration.settings import Settings, resolve_settings
 from orchestration.warehouse import Warehouse
 from tests.conftest import SAMPLE_END
 from tests.deliveries import built_content
@@ -256,6 +256,24 @@ def test_models_that_run_out_of_memory_are_built_once_more_with_that_of_the_mach
     assert len([line for line in said if "out of memory" in line]) == 1
     assert os.environ["CSW_MEMORY_LIMIT"] == "24MB"
     assert built_content(copy, ["intermediate"]) == built_content(sample.build_file, ["intermediate"])
+
+
+def test_only_what_a_build_of_the_same_kind_left_is_built_upon(tmp_path, monkeypatch):
+    def settings(as_of: str, *variables: str) -> Settings:
+        return resolve_settings(warehouse=str(tmp_path / "wh"), as_of=as_of, variables=variables)
+
+    with duckdb.connect(str(tmp_path / "build.duckdb")) as con:
+        assert begin_build(con, "nothing was left", settings(AS_OF))
+        assert begin_build(con, "the last one did not end", settings(AS_OF))
+        finish_build(con)
+        assert not begin_build(con, "the same again", settings(AS_OF))
+        finish_build(con)
+        assert begin_build(con, "an earlier day", settings("2025-03-30"))
+        finish_build(con)
+        assert begin_build(con, "other vars", settings("2025-03-30", "min_responses=4"))
+        finish_build(con)
+        monkeypatch.setattr(duckdb, "__version__", "0.0.1")
+        assert begin_build(con, "another engine", settings("2025-03-30", "min_responses=4"))
 
 
 def test_a_refused_file_ends_with_two(folder, capsys):
