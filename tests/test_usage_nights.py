@@ -238,14 +238,14 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_a_night_reads_what_arrived_and_no_history(tmp_path: Path, build: Callable[..., None], rows_read) -> None:
-    """The gate against a lost partition predicate or a full rebuild: rows are counted, not seconds. Ids come in no order,
-    so that the range of the new ones excludes no old one."""
+    """The gate against a lost partition predicate or a full rebuild: rows are counted, not seconds. Ids come in no
+    order, so that the range of the new ones excludes no old one."""
     file, first, second = tmp_path / FILE, date(2026, 1, 31), date(2026, 2, 1)
     _land(file, Company([], {}))
     arrive = """insert into raw.product_events (event_id, account_id, user_id, feature_key, occurred_at, _loaded_at,
         _deleted, _load_id, event_name)
-        select md5('{prefix}' || number), 'a' || number % 4 + 1, 'u' || number % 500, 'boards', {moment}, {moment}, false,
-        {load}, 'used' from range({count}) as numbers (number)"""
+        select md5('{prefix}' || number), 'a' || number % 4 + 1, 'u' || number % 500, 'boards', {moment}, {moment},
+        false, {load}, 'used' from range({count}) as numbers (number)"""
     with duckdb.connect(str(file)) as con:
         moment = f"timestamp '2024-02-01' + interval 1 second * (number * {730 * 86_400} // {HISTORY})"
         con.execute(arrive.format(prefix="e", moment=moment, load=1, count=HISTORY))
