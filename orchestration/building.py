@@ -25,6 +25,8 @@ from orchestration.settings import Settings
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
+# Where the project's models and seeds go (dbt_project.yml): nothing in there outlives a full build.
+MODEL_SCHEMAS = ("seeds", "adapters", "staging", "intermediate", "marts")
 DBT_FOLDERS = ("models", "macros", "seeds", "snapshots", "tests/dbt")
 CODE_FOLDERS = (*DBT_FOLDERS, "orchestration", "expectations", "serving")
 CODE_SUFFIXES = frozenset({".sql", ".yml", ".py", ".md", ".csv"})
@@ -250,7 +252,8 @@ def failing_rows(build_file: Path, result: NodeResult, limit: int = 5) -> list[s
 
 
 def begin_build(con: duckdb.DuckDBPyConnection, run_id: str, settings: Settings) -> bool:
-    """Note in `ops.builds` that a build begins. True when it must be a full one.
+    """Note in `ops.builds` that a build begins. True when it must be a full one; what was built before is gone then,
+    also the tables of models that are no more.
 
     What the last build left is only built upon when that build ended well, with the same code and vars, for an as-of
     date that isn't later: otherwise an incremental model could keep rows of a killed, different or future night. And
@@ -267,7 +270,11 @@ def begin_build(con: duckdb.DuckDBPyConnection, run_id: str, settings: Settings)
     con.execute("delete from ops.builds")
     con.execute("insert into ops.builds values (?, ?, ?, false)", [run_id, fingerprint, settings.as_of])
     con.execute("commit")
-    return last is None or last[0] != fingerprint or last[1] > settings.as_of or not last[2]
+    full = last is None or last[0] != fingerprint or last[1] > settings.as_of or not last[2]
+    if full:
+        for schema in MODEL_SCHEMAS:
+            con.execute(f"drop schema if exists {schema} cascade")
+    return full
 
 
 def finish_build(con: duckdb.DuckDBPyConnection) -> None:

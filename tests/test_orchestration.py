@@ -20,7 +20,7 @@ import pytest
 from dagster._core.definitions.reconstruct import repository_def_from_target_def
 from dagster._core.workspace.autodiscovery import loadable_targets_from_python_module
 
-from orchestration.building import begin_build, build, finish_build, prepare_manifest, read_manifest
+from orchestration.building import MODEL_SCHEMAS, begin_build, build, finish_build, prepare_manifest, read_manifest
 from orchestration.cli import main
 from orchestration.code_location import definitions_for
 from orchestration.contract import TABLES
@@ -258,15 +258,29 @@ def test_models_that_run_out_of_memory_are_built_once_more_with_that_of_the_mach
     assert built_content(copy, ["intermediate"]) == built_content(sample.build_file, ["intermediate"])
 
 
+def test_models_and_seeds_go_to_the_schemas_that_a_full_build_empties(sample):
+    settings = resolve_settings(landing=str(sample.landing), warehouse=str(sample.warehouse), as_of=SAMPLE_END)
+    manifest = read_manifest(prepare_manifest(Warehouse(sample.warehouse), settings.given_vars))
+    made = {node["schema"] for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")}
+    assert {"seeds", "staging", "intermediate", "marts"} <= made <= set(MODEL_SCHEMAS)
+
+
 def test_only_what_a_build_of_the_same_kind_left_is_built_upon(tmp_path, monkeypatch):
     def settings(as_of: str, *variables: str) -> Settings:
         return resolve_settings(warehouse=str(tmp_path / "wh"), as_of=as_of, variables=variables)
 
+    def stands(con: duckdb.DuckDBPyConnection) -> bool:
+        return bool(con.execute("from duckdb_tables() where table_name = 'int_renamed_since'").fetchall())
+
     with duckdb.connect(str(tmp_path / "build.duckdb")) as con:
         assert begin_build(con, "nothing was left", settings(AS_OF))
-        assert begin_build(con, "the last one did not end", settings(AS_OF))
+        con.execute("create schema intermediate")
+        con.execute("create table intermediate.int_renamed_since as select 1 as one")
         finish_build(con)
         assert not begin_build(con, "the same again", settings(AS_OF))
+        assert stands(con)
+        assert begin_build(con, "the last one did not end", settings(AS_OF))
+        assert not stands(con)
         finish_build(con)
         assert begin_build(con, "an earlier day", settings("2025-03-30"))
         finish_build(con)
