@@ -144,8 +144,8 @@ CAUSES = (
         f"""select invoices.invoice_id, {_PAIR.format(a="invoices", b="subs")}
         from now_billing_invoices as invoices join now_billing_subscriptions as subs using (subscription_id)
         where upper(trim(invoices.currency)) <> upper(trim(subs.currency)) or invoices.account_id <> subs.account_id""",
-        "The invoice has another account or currency than its subscription. Correct the one that is wrong, then run "
-        "again.",
+        "The invoice has another account or currency than its subscription. Deliver the one that is wrong again, "
+        "corrected or with _deleted = true, then run again.",
     ),
     Cause(
         "paid_more_than_billed",

@@ -210,7 +210,9 @@ class _Memory:
             shown.append(f"- and {len(fresh) - len(shown)} more in mart_alerts")
         return Digest(
             title=f"Night of {night.settings.as_of}: {night.ending.upper()}",
-            state=published_now(night.warehouse),
+            state=f"{night.warehouse.marts_file} stands for {self.as_of} now"
+            if night.publication
+            else published_now(night.warehouse),
             new=[trouble for trouble in troubles if trouble.key not in known],
             still_open=[
                 _dated(trouble, known[trouble.key]["first_seen"]) for trouble in troubles if trouble.key in known

@@ -28,12 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what a user can cause is told in a line, without a trace."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         print(f"csw: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("csw: interrupted; the published file is as it was", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # whoever reads has seen enough, as in `csw query ... | head`: what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
         print(f"csw: internal failure: {type(error).__name__}: {error}\n{_trace_note(options)}", file=sys.stderr)
@@ -168,13 +173,17 @@ def _add_nightly(
 
 def _add_sample(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("sample", help="make the landing files of a believable company")
-    command.add_argument("--accounts", type=int, metavar="N")
-    command.add_argument("--months", type=int, metavar="N")
-    command.add_argument("--events", type=int, metavar="N")
-    command.add_argument("--end", type=date.fromisoformat, metavar="DATE", help="the last day with data")
-    command.add_argument("--seed", type=int, metavar="S")
-    command.add_argument("--dirt", type=float, metavar="SHARE", help="share of rows with everyday defects, 0 to 1")
-    command.add_argument("--out", type=Path, metavar="DIR", default=Path("landing"))
+    command.add_argument("--accounts", type=int, metavar="N", help="from 60 (400)")
+    command.add_argument("--months", type=int, metavar="N", help="of history, from 6 (30)")
+    command.add_argument("--events", type=int, metavar="N", help="of the product (200000)")
+    command.add_argument("--end", type=date.fromisoformat, metavar="DATE", help="the last day with data (yesterday)")
+    command.add_argument("--seed", type=int, metavar="S", help="the same seed, the same files (7)")
+    command.add_argument(
+        "--dirt", type=float, metavar="SHARE", help="share of rows with everyday defects, 0 to 0.5 (0)"
+    )
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("landing"), help="a folder that is new or empty (./landing)"
+    )
     command.set_defaults(run=_sample)
 
 
@@ -215,10 +224,14 @@ def _sample(options: argparse.Namespace) -> int:
     names = ("accounts", "months", "events", "seed", "dirt")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     end = options.end or now_utc().date() - timedelta(days=1)
+    if options.out.is_dir() and any(options.out.iterdir()):
+        raise UsageError(f"{options.out} is not empty: say --out with a new folder, or remove what is there")
     try:
         make_sample(options.out, end=end, **given, progress=lambda line: print(line, flush=True))
     except ValueError as error:
         raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"{options.out} can't be written: {error.strerror}") from error
     return 0
 
 

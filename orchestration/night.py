@@ -143,7 +143,7 @@ class Night:
             self.stopped = stopped
             raise
         except UsageError as error:
-            self.stopped = Stopped(REFUSED, [Problem("input", str(error), (), "mend it and run again")])
+            self.stopped = Stopped(REFUSED, [Problem("input", str(error), (), "set it right and run again")])
             raise self.stopped from error
         except Exception as error:
             self.note_crash(f"{name}: {type(error).__name__}: {error}", traceback.format_exc())
@@ -189,8 +189,12 @@ class Night:
             yield con
 
     def warnings(self) -> list[Problem]:
-        """What was found but doesn't block."""
-        return [problem for severity, problem in self._found() if severity == "warning"]
+        """What was found but doesn't block, files that belong to no raw table first."""
+        ignored = [
+            Problem(notice.path, f"not loaded: {notice.reason}", (), notice.remedy, rule="not_loaded")
+            for notice in (self.load.notices if self.load else ())
+        ]
+        return ignored + [problem for severity, problem in self._found() if severity == "warning"]
 
     def errors(self) -> list[Problem]:
         """What was found and blocks."""
@@ -205,7 +209,7 @@ class Night:
             for found in suite.findings:
                 name, severity, remedy = f"{found.suite}.{found.rule}", self.severity_of(found), found.remedy
                 if severity == "error":
-                    remedy += f" If it is meant, let this night pass with: csw nightly --accept {name}"
+                    remedy += f" If it is meant, let this night pass by adding: --accept {name}"
                 what = f"{name} ({found.expectation}), {found.unexpected} unexpected"
                 yield severity, Problem(found.table, what, tuple(found.rows), remedy, name)
         for node in self.nodes:

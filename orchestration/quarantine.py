@@ -11,7 +11,7 @@ import duckdb
 from orchestration.contract import TABLES
 from orchestration.night import Problem
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, is_running
 
 # What an exported file holds. Only raw_line is read back.
 EXPORTED = ("quarantine_id", "table_name", "path", "line", "reason", "remedy", "raw_line")
@@ -47,7 +47,7 @@ def list_rows(warehouse: Warehouse, table: str | None) -> list[str]:
     """The lines that `csw quarantine` prints: rows by table, and the first of them with reason and remedy.
 
     Raises:
-        UsageError: no raw table has this name.
+        UsageError: no raw table has this name, or a run is using the warehouse.
     """
     rows = _open_rows(warehouse, table)
     lines = [f"{len(rows):,} rows wait in quarantine"]
@@ -62,7 +62,7 @@ def export_rows(warehouse: Warehouse, table: str | None, file: Path) -> int:
     """Write the waiting rows as CSV (columns EXPORTED), readable by their owner only; returns their number.
 
     Raises:
-        UsageError: no raw table has this name, or the file can't be written.
+        UsageError: no raw table has this name, a run is using the warehouse, or the file can't be written.
     """
     rows = _open_rows(warehouse, table)
     try:
@@ -102,6 +102,8 @@ def check_table(table: str | None) -> None:
 
 def _open_rows(warehouse: Warehouse, table: str | None) -> list[tuple]:
     check_table(table)
+    if is_running(warehouse):
+        raise UsageError(f"a run is using {warehouse.root}: wait for it to end (csw status says when)")
     return list(
         _rows(
             warehouse,

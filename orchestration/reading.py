@@ -33,6 +33,7 @@ _QUOTE_GOES_ON = re.compile('( +)"')
 _QUOTED_TEXT = re.compile('[^"]*(?:""[^"]*)*')
 _FIELD_ENDS = re.compile(r" *(?:(,)|[\r\n]*$)")
 _PLAIN_FIELD = re.compile(r"[^,\r\n]*(,?)")
+_OTHER_MARKS = ";\t|"
 _MAGIC = (
     (b"\x1f\x8b", "gzip", "name it .csv.gz"),
     (b"PAR1", "Parquet", "name it .parquet"),
@@ -236,15 +237,19 @@ def match_header(file: LandedFile, names: Sequence[str], *, is_plain: bool = Tru
     present = positions.keys() | dict(file.partition).keys()
     missing = [column.name for column in table.columns if column.required and column.name not in present]
     if missing:
-        raise FileRefused(_missing_columns(missing, names, bool(positions)), line)
+        raise FileRefused(_missing_columns(missing, names, bool(positions), has_header=line is not None), line)
     return Header(tuple(names), positions, tuple(extra), is_plain)
 
 
-def _missing_columns(missing: Sequence[str], names: Sequence[str], any_known: bool) -> Problem:
+def _separated_by(mark: str, value: str) -> Problem:
+    return Problem(f"the columns are separated by {mark!r}", "separate the columns by commas", value=value)
+
+
+def _missing_columns(missing: Sequence[str], names: Sequence[str], any_known: bool, *, has_header: bool) -> Problem:
     listed = ", ".join(missing)
-    if len(names) == 1 and (other := next((mark for mark in ";\t|" if mark in names[0]), None)):
-        return Problem(f"the columns are separated by {other!r}", "separate the columns by commas", value=names[0])
-    if not any_known:
+    if len(names) == 1 and (other := next((mark for mark in _OTHER_MARKS if mark in names[0]), None)):
+        return _separated_by(other, names[0])
+    if not any_known and has_header:
         return Problem(
             "the first line is no header: it names no column of the contract",
             f"begin the file with a line of column names (required: {listed})",
@@ -263,7 +268,10 @@ def csv_header(file: LandedFile) -> Header:
     if record is None:
         raise FileRefused(Problem("the file is empty: it has no header", "deliver a header even without rows"), 1)
     if record.problem is not None:
-        raise FileRefused(record.problem, record.line)
+        # names in quotes: what follows the first closing quote
+        mark = (record.problem.value or "")[:1]
+        wrong = _separated_by(mark, record.raw[:200]) if mark and mark in _OTHER_MARKS else record.problem
+        raise FileRefused(wrong, record.line)
     names = [name or "" for name in record.fields or ()]
     is_plain = record.line == 1 and not re.search(r"[\r\n]", record.raw)
     return match_header(file, names, is_plain=is_plain, line=record.line)

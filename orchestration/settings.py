@@ -101,7 +101,7 @@ def resolve_settings(
 
     Raises:
         UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, a web server
-            or a mail server, or an as-of date given twice with different days.
+            or a mail server, or an as-of date in the future or given twice with different days.
     """
     env = os.environ
     given: dict[str, Any] = {}
@@ -113,7 +113,10 @@ def resolve_settings(
     if as_of and day_from_vars and _as_day(as_of) != _as_day(day_from_vars):
         raise UsageError(f"the as-of date is given twice: --as-of {as_of} and as_of_date={day_from_vars}")
     zone = ZoneInfo(given.get("reporting_timezone", var_defaults()["reporting_timezone"]))
-    day = _as_day(day_text) if day_text else now_utc().astimezone(zone).date() - timedelta(days=1)
+    today = now_utc().astimezone(zone).date()
+    day = _as_day(day_text) if day_text else today - timedelta(days=1)
+    if day > today:
+        raise UsageError(f"the as-of date {day} lies in the future: it is {today} in {zone}")
     kept_text = versions if versions is not None else env.get("CSW_VERSIONS") or VERSIONS_KEPT
     if not re.fullmatch(r"[1-9]\d*", str(kept_text)):
         raise UsageError(f"--versions must be a whole number from 1, not {kept_text!r}")

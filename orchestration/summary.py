@@ -42,7 +42,6 @@ def summary_of(night: Night) -> str:
         extra = {f"{table.table}.{name}" for table in load.tables.values() for name in table.extra_columns}
         if extra:
             lines.append(f"    columns not in the contract, left out: {', '.join(sorted(extra))}")
-        lines += [f"    not loaded: {notice}" for notice in load.notices[:PROBLEMS_SHOWN]]
     lines += (
         [f"  {'kept' if not at else '':9}  {line}" for at, line in enumerate(lines_of(night.accounts))]
         if night.accounts
@@ -87,12 +86,13 @@ def _problems(night: Night) -> list[str]:
     if night.exit_code not in (PUBLISHED, UNFINISHED):
         lines += [f"  nothing was published; {published_now(night.warehouse)}"]
     if night.exit_code == BLOCKED:
-        lines += ["  to go on   mend what is named above, then run csw nightly again"]
+        again = command_to_go_on(night.outcome(), night.warehouse)
+        lines += [f"  to go on   mend what is named above, then: {again}"]
     return lines
 
 
 def published_now(warehouse: Warehouse) -> str:
-    """What the published file stands for."""
+    """What the published file stands for, of a night that published nothing."""
     from orchestration.publishing import read_publication
 
     current = read_publication(warehouse.marts_file)

@@ -15,9 +15,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from orchestration.alerting import tell
-from orchestration.loading import create_landing_schema
+from orchestration.loading import LoadReport, create_landing_schema
 from orchestration.night import BLOCKED, Night, Problem, Stopped
 from orchestration.publishing import Publication
+from orchestration.reading import Notice
 from orchestration.settings import resolve_settings
 from orchestration.summary import told_lines
 from orchestration.variables import UsageError
@@ -173,6 +174,18 @@ def test_a_blocked_night_names_table_rows_kpis_owners_and_the_way_on(warehouse, 
     assert recipients == ["ann@example.org", "bob@example.org"]
     assert subject == "Night of 2025-03-10: BLOCKED"
     assert content.replace("\r\n", "\n") == text
+
+
+def test_a_file_that_belongs_to_no_table_is_told_with_its_remedy(warehouse):
+    night = night_of(warehouse, 10)
+    night.load = LoadReport({}, notices=[Notice("support_ticket.csv", "no raw table", "rename it to support_tickets")])
+    tell(night)
+    text = (warehouse.alerts / "2025-03-10.md").read_text()
+    assert f"{warehouse.marts_file} stands for 2025-03-10 now" in text
+    assert "**support_ticket.csv** [warning] not loaded: no raw table\n  - to do: rename it to support_tickets" in text
+    assert night.outcome()["warnings"] == [
+        "support_ticket.csv: not loaded: no raw table\n    -> rename it to support_tickets"
+    ]
 
 
 def test_what_was_told_is_still_open_then_over_once(warehouse, inbox):

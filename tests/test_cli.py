@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -78,6 +79,46 @@ def test_as_of_is_yesterday_in_the_reporting_timezone(zone, day, monkeypatch):
     assert resolve_settings(variables=[f"reporting_timezone={zone}"]).as_of == day
 
 
+def test_a_day_that_has_not_begun_is_refused(monkeypatch):
+    monkeypatch.setenv("CSW_NOW", "2025-03-31T15:30:00+00:00")  # 00:30 of April 1st in Tokyo
+    in_tokyo = resolve_settings(variables=["reporting_timezone=Asia/Tokyo"], as_of="2025-04-01")
+    assert in_tokyo.as_of == date(2025, 4, 1)
+    with pytest.raises(UsageError, match="2025-04-01 lies in the future: it is 2025-03-31 in UTC"):
+        resolve_settings(as_of="2025-04-01")
+
+
+def test_a_sample_is_made_in_an_empty_folder_only(tmp_path, capsys):
+    small = ["--accounts", "60", "--months", "6", "--events", "10", "--out"]
+    (tmp_path / "mine").mkdir()
+    mine = tmp_path / "mine" / "crm_accounts.csv"
+    mine.write_text("account_id\nmine\n")
+    assert main(["sample", *small, str(tmp_path / "mine")]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert mine.read_text() == "account_id\nmine\n"
+    assert main(["sample", *small, str(mine)]) == 2
+    assert "can't be written: File exists" in capsys.readouterr().err
+    assert main(["sample", *small, str(tmp_path / "new")]) == 0
+    assert (tmp_path / "new" / "crm_accounts.csv").exists()
+
+
+def test_rows_in_quarantine_are_not_read_during_a_run(tmp_path, capsys):
+    warehouse = Warehouse(tmp_path)
+    with exclusive(warehouse):
+        assert main(["quarantine", "--warehouse", str(tmp_path)]) == 2
+    assert "a run is using" in capsys.readouterr().err
+    assert main(["quarantine", "--warehouse", str(tmp_path)]) == 0
+
+
+def test_a_reader_that_stops_early_is_no_failure(tmp_path):
+    duckdb.connect(str(tmp_path / "marts.duckdb")).close()
+    program = Path(sys.executable).parent / "csw"
+    query = [program, "query", "--csv", "from range(100000)", "--warehouse", tmp_path]
+    with subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "range\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
 def test_as_of_date_is_a_var_too():
     assert resolve_settings(variables=["as_of_date=2025-03-31"]).as_of == date(2025, 3, 31)
     with pytest.raises(UsageError, match="given twice"):
@@ -103,6 +144,7 @@ def test_as_of_date_is_a_var_too():
         ["--var", "ravenstack_dir=no/such/folder"],
         ["--var", "as_of_date=31.03.2025"],
         ["--as-of", "2025-02-30"],
+        ["--as-of", "2999-01-01"],
         ["--versions", "0"],
         ["--landing", "no/such/folder"],
     ],

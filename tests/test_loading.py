@@ -241,6 +241,8 @@ def test_missing_optional_column_is_null_and_loaded_at_is_the_load(
         ("a.csv", "user_id,USER_ID,full_name,role,active_from\n", 1, "user_id", "column user_id comes twice"),
         ("a.csv", "u1,Ann,csm,2024-01-01\n", 1, None, "the first line is no header"),
         ("a.csv", "user_id;full_name;role;active_from\nu1;A;csm;2024-01-01\n", 1, None, "separated by ';'"),
+        ("a.csv", '"user_id";"full_name";"role"\n"u1";"A";"csm"\n', 1, None, "separated by ';'"),
+        ("a.jsonl", '{"a": 1}\n', None, "user_id", "required columns missing: user_id, full_name, role"),
         ("a.csv", "", None, None, "empty (0 bytes)"),
         ("a.csv", "\n\n", 1, None, "it has no header"),
         ("a.csv", '"user_id,full_name\n', 1, None, "a quote is opened and never closed"),
