@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.growth import Point, Series, drawing, exponent, findings, middle
+from benchmarks.growth import Point, Series, drawing, exponent, findings
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,10 +34,6 @@ BY_ACCOUNTS = series("accounts", (10, 1, 1), (1_000, 1, 1), (100_000, 100, 1_000
 )
 def test_the_exponent_is_the_slope_of_the_logarithms(sizes, costs, slope):
     assert exponent(sizes, costs) == pytest.approx(slope, abs=1e-12)
-
-
-def test_the_middle_size_is_the_one_in_between():
-    assert middle([2000, 500, 8000]) == 2000
 
 
 def test_the_last_night_is_compared_with_the_middle_one():
