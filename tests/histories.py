@@ -598,7 +598,8 @@ class _Maker:
 
     def _ticket(self, account: _Account, day: date) -> None:
         created = self._at(day)
-        solved = created + timedelta(minutes=self.rng.choice([45, 600, 4000]))
+        # The clock of who solves may run behind, so that a ticket is solved before it was created.
+        solved = created + timedelta(minutes=self.rng.choice([45, 600, 4000, -1]))
         is_solved = self._chance(0.8)
         ticket = self._add(
             "support_tickets",

@@ -8,26 +8,28 @@ ticket_events as (
     select * from {{ ref('stg_support__ticket_events') }}
 ),
 
--- of a solve and a reopen in one instant the solve holds
+-- what a clock that runs behind puts before the ticket came with it
 turns as (
-    select tickets.ticket_id, tickets.account_id, tickets.created_at as turned_at, 1 as is_open
+    select ticket_id, account_id, created_at as turned_at, cast(null as timestamp) as occurred_at, 1 as is_open
     from tickets
     union all
     select
         tickets.ticket_id,
         tickets.account_id,
-        ticket_events.occurred_at as turned_at,
-        min(case when ticket_events.event_type = 'reopened' then 1 else 0 end) as is_open
+        greatest(ticket_events.occurred_at, tickets.created_at) as turned_at,
+        ticket_events.occurred_at,
+        case when ticket_events.event_type = 'reopened' then 1 else 0 end as is_open
     from tickets
     inner join ticket_events on tickets.ticket_id = ticket_events.ticket_id
     where ticket_events.event_type in ('solved', 'closed', 'reopened')
-    group by tickets.ticket_id, tickets.account_id, ticket_events.occurred_at
 ),
 
+-- of a solve and a reopen in one instant the solve holds
 instants as (
-    select ticket_id, account_id, turned_at, min(is_open) as is_open
+    select
+        turns.*,
+        row_number() over (partition by ticket_id, turned_at order by occurred_at desc nulls last, is_open) as turn_rank
     from turns
-    group by ticket_id, account_id, turned_at
 ),
 
 ranges as (
@@ -35,6 +37,7 @@ ranges as (
         instants.*,
         lead(turned_at) over (partition by ticket_id order by turned_at) as next_turned_at
     from instants
+    where turn_rank = 1
 ),
 
 final as (
