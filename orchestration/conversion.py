@@ -17,7 +17,7 @@ from orchestration.contract import DELETED, Column, Table
 from orchestration.reading import Problem
 from orchestration.rows import RowRule, row_rules
 
-_BLANKS = "' \t\r\n\u00a0\ufeff'"
+_BLANKS = "' \t\r\n\u00a0\u200b\u202f\ufeff'"
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?"
 _SECONDS = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?"

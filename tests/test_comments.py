@@ -98,9 +98,11 @@ def test_warehouse_judges_as_the_library_and_scores_a_text_once(tmp_path: Path) 
     with duckdb.connect(str(build_file)) as con:
         con.execute("update intermediate.int_text_sentiments set sentiment = 0.123")
         con.execute("update intermediate.int_text_themes set theme = 'as it was' where theme = 'pricing'")
-    land(build_file, [{"comment_id": "new", "comment": "The price is a nasty surprise, awful."}])
+    blank = {"comment_id": "blank", "comment": "\u200b"}  # landed before such marks were blanks
+    land(build_file, [{"comment_id": "new", "comment": "The price is a nasty surprise, awful."}, blank])
     build_feedback(build_file, target)
     again = read_feedback(build_file)
     assert again.pop("new") == ({"pricing"}, "negative")
+    assert again.pop("blank") == ({"unclassified"}, "unknown")
     assert {label for _, label in again.values()} == {"positive"}
     assert not any("pricing" in names for names, _ in again.values())

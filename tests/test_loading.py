@@ -515,10 +515,16 @@ def test_text_is_kept_byte_for_byte(con: duckdb.DuckDBPyConnection, landing: Pat
 
 
 def test_blank_required_text_is_quarantined(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
-    put(landing, "crm_users.csv", f'{USERS}\n  ,Ann,csm,2024-01-01,\nu2,"",csm,2024-01-01,\nu3,Cy,csm,2024-01-01,\n')
+    lines = ("  ,Ann", 'u2,""', "u3,Cy", "u4,\u200b", "u5,\u202f \u00a0", "u6,\u200bDi")
+    put(landing, "crm_users.csv", "\n".join([USERS, *(f"{line},csm,2024-01-01," for line in lines)]) + "\n")
     load(con, landing)
-    assert rows(con, "SELECT line, column_name FROM ops.quarantine ORDER BY 1") == [(2, "user_id"), (3, "full_name")]
-    assert rows(con, "SELECT user_id FROM raw.crm_users") == [("u3",)]
+    assert rows(con, "SELECT line, column_name FROM ops.quarantine ORDER BY 1") == [
+        (2, "user_id"),
+        (3, "full_name"),
+        (5, "full_name"),
+        (6, "full_name"),
+    ]
+    assert rows(con, "SELECT user_id FROM raw.crm_users ORDER BY 1") == [("u3",), ("u6",)]
 
 
 def test_header_only_files_load_as_nothing(con: duckdb.DuckDBPyConnection, landing: Path) -> None:

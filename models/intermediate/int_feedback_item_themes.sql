@@ -18,7 +18,7 @@ tool_themes as (
 ),
 
 final as (
-    select texts.feedback_id, coalesce(tool_themes.theme, text_themes.theme) as theme
+    select texts.feedback_id, coalesce(tool_themes.theme, text_themes.theme, 'unclassified') as theme
     from texts
     left join tool_themes on texts.feedback_id = tool_themes.feedback_id
     left join text_themes on case when tool_themes.feedback_id is null then texts.text_hash end = text_themes.text_hash

@@ -20,7 +20,8 @@ def model(dbt, session):
         on_schema_change="fail",
     )
     words = {word: float(valence) for word, valence in dbt.ref("sentiment_lexicon").project("word, valence").fetchall()}
-    texts = dbt.ref("int_feedback_texts").filter("given_sentiment is null").project("text_hash, body").distinct()
+    waiting = dbt.ref("int_feedback_texts").filter("given_sentiment is null and body is not null")
+    texts = waiting.project("text_hash, body").distinct()
     if dbt.is_incremental:
         scored = session.table(str(dbt.this)).filter(f"scorer_version = '{scorer_version(words)}'").project("text_hash")
         texts = texts.join(scored, condition="text_hash", how="anti")

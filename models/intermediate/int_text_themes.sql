@@ -2,6 +2,7 @@
 {{ config(materialized='incremental', unique_key='text_hash', incremental_strategy='delete+insert', on_schema_change='fail') }}
 with texts as (
     select distinct text_hash, body from {{ ref('int_feedback_texts') }}
+    where body is not null
 ),
 
 keywords as (
