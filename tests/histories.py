@@ -788,6 +788,7 @@ class _Maker:
     def _feedback(self, account: _Account) -> None:
         for _ in range(self.rng.randint(0, 6)):
             is_rated = self._chance(0.5)
+            worst, best = self.rng.choice([(1, 5), (1, 5), (0, 1)])
             has_sentiment = not is_rated or self._chance(0.3)
             self._add(
                 "feedback_items",
@@ -797,8 +798,8 @@ class _Maker:
                 source=self.rng.choice(["interview", "social", "review_site", "in_app_widget", "web_form"]),
                 collected_at=self._at(self._day(account.start)),
                 body=self.rng.choice(COMMENTS[1:]),
-                rating=Decimal(self.rng.randint(1, 5)) if is_rated else None,
-                rating_max=Decimal(5),
+                rating=Decimal(self.rng.randint(worst, best)) if is_rated else None,
+                rating_max=Decimal(best),
                 sentiment=Decimal(self.rng.choice(["-1", "-0.5", "0", "0.25", "1.5"])) if has_sentiment else None,
                 themes=self.rng.choice([None, "pricing", "support,usability"]),
                 collected_by_user_id=None,

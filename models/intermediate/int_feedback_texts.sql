@@ -39,9 +39,15 @@ rated_items as (
         body,
         themes as tool_themes,
         {{ text }} as nps_category,
-        -- ratings are stars: 1 is the worst there is
-        coalesce(sentiment, case when rating between 0 and rating_max then 2 * (rating - 1) / nullif(rating_max - 1, 0) - 1 end)
-            as given_sentiment,
+        -- ratings are stars: 1 is the worst there is; of 1 at most they are thumbs, and 0 is down
+        coalesce(
+            sentiment,
+            case
+                when rating not between 0 and rating_max then null
+                when rating_max = 1 then 2 * rating - 1
+                else 2 * (rating - 1) / (rating_max - 1) - 1
+            end
+        ) as given_sentiment,
         collected_by_user_id as collected_by,
         url
     from items

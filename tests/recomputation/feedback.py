@@ -64,7 +64,8 @@ class Feedback:
         if row["sentiment"] is not None:
             sentiment = clamp(Fraction(row["sentiment"]))
         elif row["rating"] is not None and row["rating_max"]:
-            sentiment = clamp(2 * Fraction(row["rating"] - 1) / Fraction(row["rating_max"] - 1) - 1)
+            worst = 0 if row["rating_max"] == 1 else 1
+            sentiment = clamp(2 * Fraction(row["rating"] - worst) / Fraction(row["rating_max"] - worst) - 1)
         else:
             raise ValueError(f"the sentiment of {row['feedback_id']} rests on its text alone")
         return {
