@@ -8,7 +8,8 @@ with last_complete as (
 ),
 
 promoters as (
-    select * from {{ ref('kpi_net_promoter_score') }}
+    select scores.*, case when not is_suppressed then promoter_passive_ratio end as ratio
+    from {{ ref('kpi_net_promoter_score') }} as scores
     where segment_type in ('all', 'segment') and is_complete
 ),
 
@@ -34,20 +35,20 @@ first_values as (
         and period_end <= {{ add_days(as_of_date(), -90) }}
 ),
 
+-- every complete period of a cut stands in the table: one that is suppressed breaks a run
 ratios as (
     select
         promoters.*,
-        lag(promoter_passive_ratio) over (partition by period_type, segment_type, segment_value order by period_start) as previous_ratio,
+        lag(ratio) over (partition by period_type, segment_type, segment_value order by period_start) as previous_ratio,
         row_number() over (partition by period_type, segment_type, segment_value order by period_start) as period_number
     from promoters
-    where not is_suppressed
 ),
 
 -- how many periods in a row up to this one fell
 runs as (
     select
         ratios.*,
-        period_number - max(case when promoter_passive_ratio < previous_ratio then 0 else period_number end) over (
+        period_number - max(case when ratio < previous_ratio then 0 else period_number end) over (
             partition by period_type, segment_type, segment_value order by period_number
         ) as n_falls
     from ratios
@@ -64,7 +65,7 @@ flagged as (
     where is_significant_change and change < 0
     union all
     select 'promoter_passive_ratio_falling', runs.period_type, runs.period_start, runs.segment_type, runs.segment_value,
-        runs.promoter_passive_ratio, runs.previous_ratio, rules.threshold, 'points'
+        runs.ratio, runs.previous_ratio, rules.threshold, 'points'
     from runs
     inner join rules on rules.alert_type = 'promoter_passive_ratio_falling' and runs.n_falls >= rules.threshold
     union all
