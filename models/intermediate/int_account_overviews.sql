@@ -56,9 +56,11 @@ answers as (
         account_id,
         score,
         responded_on,
-        row_number() over (partition by account_id order by responded_on desc, response_id desc) as recency
-    from {{ ref('fct_survey_responses') }}
-    where survey_type = 'nps' and is_counted and account_id is not null
+        row_number() over (
+            partition by account_id order by responded_at desc, loaded_at desc, response_id desc
+        ) as recency
+    from {{ ref('int_survey_answers') }}
+    where survey_type = 'nps' and reject_reason is null and account_id is not null
 ),
 
 final as (
