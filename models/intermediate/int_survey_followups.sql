@@ -4,9 +4,17 @@ with answers as (
     where nps_category = 'detractor'
 ),
 
+alerts as (
+    select alert_id, subject_id as response_id from {{ source('history', 'mart_alerts') }}
+    where alert_type = 'detractor_not_followed_up'
+),
+
+-- what set an action off is the answer, or the alert about it
 actions as (
-    select * from {{ ref('stg_cs__actions') }}
-    where action_type = 'detractor_followup' and status = 'done' and closed_on is not null
+    select coalesce(alerts.response_id, actions.trigger_ref) as response_id, actions.closed_on
+    from {{ ref('stg_cs__actions') }} as actions
+    left join alerts on actions.trigger_ref = alerts.alert_id
+    where actions.action_type = 'detractor_followup' and actions.status = 'done' and actions.closed_on is not null
 ),
 
 touches as (
@@ -22,7 +30,7 @@ due as (
 followed as (
     select due.response_id, actions.closed_on as followed_up_on
     from due
-    inner join actions on due.response_id = actions.trigger_ref
+    inner join actions on due.response_id = actions.response_id
     union all
     select due.response_id, touches.occurred_on as followed_up_on
     from due
