@@ -80,7 +80,9 @@ final as (
         measured.negative_share,
         measured.promoter_share,
         cast(measured.n_items_previous as bigint) as n_items_previous,
-        cast(measured.n_items - measured.n_items_previous as bigint) as n_items_change,
+        case
+            when months.is_complete then cast(measured.n_items - measured.n_items_previous as bigint)
+        end as n_items_change,
         cast(rank() over (
             partition by measured.month, measured.source
             order by cast(measured.arr_affected as double) * coalesce(measured.negative_share, 0) desc
@@ -88,6 +90,7 @@ final as (
         actions.action_id as open_action_id,
         case when actions.action_id is not null then 'open' end as open_action_status
     from measured
+    inner join months on measured.month = months.period_start
     left join actions on measured.theme = actions.theme and actions.recency = 1
 )
 
