@@ -21,11 +21,15 @@
     {%- endfor %}
 {%- endmacro %}
 
-{% macro staged(area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], before={}, account=true, contact=none, keep_internal=false) -%}
+{% macro staged(
+    area, table, key, happened=none, happened_on=none, later=[], days=[], lower=[], upper=[], masks=[], before={},
+    account=true, contact=none, keep_internal=false, keep_internal_contacts=false
+) -%}
 {#- How the table is read, for those who account for its rows. -#}
 {%- do config(meta={'staged': {
-    'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account, 'contact': contact,
-    'keep_internal': keep_internal, 'lower': lower, 'upper': upper, 'text': 'nullif(' ~ tidied('$') ~ ", '')",
+    'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account,
+    'contact': contact, 'keep_internal': keep_internal, 'keep_internal_contacts': keep_internal_contacts,
+    'lower': lower, 'upper': upper, 'text': 'nullif(' ~ tidied('$') ~ ", '')",
 }}) -%}
 {%- set columns = raw_columns(table) -%}
 with landed as (
@@ -104,8 +108,13 @@ final as (
     {%- if account %}
     left join {{ ref('stg_crm__account_ids') }} as account_ids
         on account_ids.source_account_id = {{ 'coalesce(known.account_id, contacts.source_account_id)' if contact else 'known.account_id' }}
+    {%- if contact and not keep_internal_contacts %}
+    left join {{ ref('stg_crm__account_ids') }} as contact_account_ids
+        on contacts.source_account_id = contact_account_ids.source_account_id
+    {%- endif %}
     {%- if not keep_internal %}
     where not coalesce(account_ids.is_internal, false)
+    {%- if contact and not keep_internal_contacts %} and not coalesce(contact_account_ids.is_internal, false){% endif %}
     {%- endif %}
     {%- endif %}
 )

@@ -186,15 +186,17 @@ def _staged(
         is_later = f"{happened} is not null and not ({known.format(happened)})"
     else:
         is_later = f"{happened} > date '{as_of}'"
-    owner = "account_id" if "account_id" in types else "null::varchar"
+    owners = [text("account_id") if "account_id" in types else "null::varchar"]
     if reading["contact"]:
-        owner = f"""coalesce({owner}, (
-            select any_value(source_account_id) from staging.stg_crm__contacts as contacts
-            where contacts.contact_id = {text("landed." + reading["contact"])}))"""
+        contact_owner = f"""(select any_value(source_account_id) from staging.stg_crm__contacts as contacts
+            where contacts.contact_id = {text("landed." + reading["contact"])})"""
+        owners = [f"coalesce({owners[0]}, {contact_owner})"]
+        if not reading["keep_internal_contacts"]:
+            owners.append(contact_owner)
     is_internal = "false"
     if resolved and not reading["keep_internal"]:
-        is_internal = f"""{text(owner)} in (
-            select source_account_id from staging.stg_crm__account_ids where is_internal)"""
+        internal = "(select source_account_id from staging.stg_crm__account_ids where is_internal)"
+        is_internal = " or ".join(f"coalesce({owner} in {internal}, false)" for owner in owners)
     row = con.execute(
         f"""with landed_keys as (select distinct {trimmed} from {raw}),
         left_out as (

@@ -92,6 +92,7 @@ class _Account:
     ids: list[str]
     contacts: list[str]
     start: date
+    is_internal: bool = False
     tickets: list[Row] = field(default_factory=list)
 
 
@@ -282,7 +283,8 @@ class _Maker:
         account_id = f"acc_{number:02d}"
         start = self.first if number <= 3 else self._day(self.first, self.end - timedelta(days=60))
         contacts = [f"con_{number:02d}_{index}" for index in range(self.rng.randint(1, 4))]
-        self.accounts.append(_Account(account_id, [account_id], contacts, start))
+        is_internal = number > 4 and self._chance(0.08)
+        self.accounts.append(_Account(account_id, [account_id], contacts, start, is_internal))
         self._add(
             "crm_accounts",
             account_id=account_id,
@@ -291,7 +293,7 @@ class _Maker:
             segment=self.rng.choice(["smb", "mid_market", "enterprise", " smb ", None]),
             industry=self.rng.choice(["software", "health", "retail", None]),
             country=self.rng.choice(["US", "DE", "JP", None]),
-            is_internal=number > 4 and self._chance(0.08),
+            is_internal=is_internal,
             created_at=self._at(start),
             merged_into_account_id=None,
             merged_at=None,
@@ -340,6 +342,11 @@ class _Maker:
 
     def _some_id(self, account: _Account) -> str:
         return self.rng.choice(account.ids)
+
+    def _somebody(self, account: _Account) -> str:
+        """A contact of the account; now and then one of another company or of an internal account."""
+        others = [*self.accounts[-3:], *(one for one in self.accounts if one.is_internal)]
+        return self.rng.choice(self.rng.choice([account] * 15 + others).contacts)
 
     def _owners(self, account: _Account) -> None:
         day: date | None = account.start if self._chance(0.85) else self._day(account.start)
@@ -605,8 +612,7 @@ class _Maker:
             "support_tickets",
             ticket_id=self._id("tic"),
             account_id=self.rng.choice([*account.ids, None]),
-            # Now and then somebody of another company asks, perhaps of an internal one.
-            requester_contact_id=self.rng.choice(self.rng.choice([account] * 15 + self.accounts[-5:]).contacts),
+            requester_contact_id=self._somebody(account),
             assignee_user_id=self.rng.choice(["agent_eli", "agent_fay", None]),
             channel=self.rng.choice(["email", "chat", "web", None]),
             topic=self.rng.choice(["billing", "login", "reports", None]),
@@ -653,7 +659,7 @@ class _Maker:
             event("solved", self.rng.choice(["agent", "system"]), reopened + timedelta(minutes=40))
 
     def _sessions(self, account: _Account, day: date) -> None:
-        contact = self.rng.choice([*account.contacts, None])
+        contact = self.rng.choice([self._somebody(account)] * 3 + [None])
         topic = self.rng.choice(["billing", "login", None])
         started = self._at(day)
         for index in range(self.rng.choice([1, 1, 2, 3])):
@@ -759,7 +765,7 @@ class _Maker:
         is_answered = self._chance(0.75)
         # One past the scale on either side is out of it; the top is drawn more often, for promoters.
         score = self.rng.choice([*range(low - 1, high + 2), *range((low + high) // 2, high + 1), high, None])
-        contact = self.rng.choice([*account.contacts, None])
+        contact = self.rng.choice([self._somebody(account)] * 3 + [None])
         about_ticket = survey_id.startswith("s_csat") and account.tickets and self._chance(0.6)
         sent_at, answered_at = self._at(sent), self._at(answered)
         onboarding = None
@@ -794,7 +800,7 @@ class _Maker:
                 "feedback_items",
                 feedback_id=self._id("fb"),
                 account_id=self.rng.choice([*account.ids, None]),
-                contact_id=self.rng.choice([*account.contacts, None]),
+                contact_id=self.rng.choice([self._somebody(account)] * 3 + [None]),
                 source=self.rng.choice(["interview", "social", "review_site", "in_app_widget", "web_form"]),
                 collected_at=self._at(self._day(account.start)),
                 body=self.rng.choice(COMMENTS[1:]),

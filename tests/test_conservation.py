@@ -15,6 +15,7 @@ from orchestration.loading import load_landing
 from tests.dbt_runs import EVERYTHING, FILE, prepare_build, run_models
 from tests.deliveries import built_content, deliver, raw_content
 from tests.histories import history, settings
+from tests.recomputation.company import Company
 from tests.recomputation.landed import known, winners
 
 pytestmark = pytest.mark.slow
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.slow
 TELL_OF_LOADS = {"marts.mart_freshness"}
 LAYERS = ("staging", "intermediate")
 LOADED_AT = datetime(2026, 3, 1)
+# A row of these is of an internal account, too, when its contact is, whatever account it names.
+CONTACTED = ("survey_responses", "feedback_items", "support_self_service_sessions")
 MODELS = ("+path:models/staging", "+int_usage_user_months", "+int_usage_feature_months")
 
 
@@ -57,7 +60,7 @@ def account(sample, file: Path, seed: int) -> dict[str, TableAccount]:
     return {one.table_name: one for one in accounts}
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 12))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 12))])
 def test_every_order_of_delivery_stages_the_same_and_every_row_is_accounted_for(sample, tmp_path, seed):
     once = deliver_and_build(sample.manifest_folder, tmp_path / "once", seed, order=10 + seed)
     nightly = deliver_and_build(sample.manifest_folder, tmp_path / "nightly", seed, order=20 + seed, nights=2)
@@ -88,6 +91,7 @@ def test_every_order_of_delivery_ends_in_the_same_marts(sample, tmp_path, seed):
 def assert_accounted(accounts: dict[str, TableAccount], seed: int) -> None:
     """The parts of each table, counted in plain Python from the rows of the history."""
     chosen = settings(seed)
+    company = Company(history(seed), chosen)
     for name, rows in history(seed).items():
         if not rows:
             continue
@@ -102,6 +106,8 @@ def assert_accounted(accounts: dict[str, TableAccount], seed: int) -> None:
         assert one.deleted == len(keys) - len(alive), name
         assert one.later == len(alive) - len(seen), name
         assert one.staged + one.internal == len(seen), name
+        if name in CONTACTED:
+            assert one.staged == len(company.all_but_internal(name, "contact_id")), name
         if name != "product_events":
             assert one.superseded == len(distinct) - len(keys), name
         assert one.copies + one.superseded == one.loaded - len(keys), name

@@ -87,11 +87,16 @@ class Company:
         return [row for row in self.all_but_internal(table, contact_column) if row["account"] is not None]
 
     def all_but_internal(self, table: str, contact_column: str | None = None) -> list[Row]:
-        """Rows of a table that do not belong to an internal account; `account` is None when it is not known."""
+        """Rows of a table that do not belong to an internal account; `account` is None when it is not known.
+
+        What somebody of an internal account says for a customer is theirs, but for tickets: those are excluded later.
+        """
         kept = []
         for row in self.tables[table]:
             contact_id = row[contact_column] if contact_column else None
             survivor, is_internal = self.resolve(row["account_id"], contact_id)
+            if table != "support_tickets":
+                is_internal |= self.resolve(None, contact_id)[1]
             if not is_internal:
                 kept.append(row | {"account": survivor})
         return kept
