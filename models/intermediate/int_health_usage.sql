@@ -7,8 +7,9 @@ customers as (
     select * from {{ ref('int_health_accounts') }}
 ),
 
-segments as (
-    select * from {{ ref('int_subscription_segments') }}
+pieces as (
+    select * from {{ ref('int_subscription_pieces') }}
+    where not is_paused
 ),
 
 plan_features as (
@@ -20,18 +21,22 @@ account_ids as (
 ),
 
 holdings as (
-    select customers.account_id, customers.score_date, segments.plan_id, sum(segments.quantity) as quantity
+    select
+        customers.account_id,
+        customers.score_date,
+        pieces.plan_id,
+        sum(case when pieces.mrr <> 0 then pieces.quantity else 0 end) as quantity
     from customers
-    inner join segments
+    inner join pieces
         on
-            customers.account_id = segments.account_id
-            and customers.score_date >= segments.valid_from
-            and customers.score_date < segments.valid_to
-    group by customers.account_id, customers.score_date, segments.plan_id
+            customers.account_id = pieces.account_id
+            and customers.score_date >= pieces.valid_from
+            and customers.score_date < pieces.valid_to
+    group by customers.account_id, customers.score_date, pieces.plan_id
 ),
 
 seats as (
-    select account_id, score_date, max(quantity) as n_seats from holdings group by account_id, score_date
+    select account_id, score_date, nullif(max(quantity), 0) as n_seats from holdings group by account_id, score_date
 ),
 
 entitled as (
