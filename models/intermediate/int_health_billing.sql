@@ -35,7 +35,6 @@ overdue as (
         on
             customers.account_id = invoices.account_id
             and {{ add_days('customers.score_date', -30) }} > invoices.issued_on
-            and {{ add_days('customers.score_date', -365) }} <= invoices.issued_on
             and (invoices.paid_on is null and invoices.status <> 'paid' or invoices.paid_on > customers.score_date)
             and invoices.amount_subtotal > 0
 ),
@@ -44,7 +43,7 @@ last_renewals as (
     select
         customers.account_id,
         customers.score_date,
-        renewals.outcome = 'renewed_late' or renewals.downsell_arr > 0 as was_poor,
+        renewals.outcome = 'renewed_late' or renewals.downsell_arr > 0 or renewals.churn_arr > 0 as was_poor,
         row_number() over (
             partition by customers.account_id, customers.score_date order by renewals.due_date desc, renewals.term_id
         ) as recency
