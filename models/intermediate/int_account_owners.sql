@@ -13,16 +13,13 @@ users as (
     select * from {{ ref('stg_crm__users') }}
 ),
 
--- two starts on one local day: the later instant holds at the end of the day
 starts as (
     select
         owners.account_id,
         owners.user_id,
         owners.valid_from_on,
-        coalesce(owners.valid_to_on, {{ far_future() }}) as valid_to_on,
-        row_number() over (
-            partition by owners.account_id, owners.valid_from_on order by owners.valid_from desc, owners.user_id desc
-        ) as start_rank
+        owners.valid_from,
+        coalesce(owners.valid_to_on, {{ far_future() }}) as valid_to_on
     from owners
     -- a merged account's own owners end with it: the survivor's hold
     inner join account_ids on owners.source_account_id = account_ids.source_account_id and not account_ids.is_merged_away
@@ -43,14 +40,15 @@ held as (
         days.account_id,
         days.changed_on,
         starts.user_id,
-        row_number() over (partition by days.account_id, days.changed_on order by starts.valid_from_on desc nulls last) as start_recency
+        row_number() over (
+            partition by days.account_id, days.changed_on order by starts.valid_from desc nulls last, starts.user_id desc
+        ) as start_recency
     from days
     left join starts
         on
             days.account_id = starts.account_id
             and days.changed_on >= starts.valid_from_on
             and days.changed_on < starts.valid_to_on
-            and starts.start_rank = 1
 ),
 
 edges as (
