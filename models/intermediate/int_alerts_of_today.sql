@@ -88,7 +88,7 @@ final as (
     inner join rules on found.alert_type = rules.alert_type
     where
         case
-            when found.alert_type = 'health_drop' then found.value <= rules.threshold
+            when found.alert_type = 'health_drop' then round(found.value, 8) <= rules.threshold
             when found.alert_type in ('dormant_14_days', 'dormant_30_days') then found.value >= rules.threshold
             when found.alert_type = 'renewal_at_risk' then found.value <= rules.threshold
             else true

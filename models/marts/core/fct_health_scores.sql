@@ -31,7 +31,7 @@ tonight as (
         coalesce(scores.manual_colour <> scores.colour and scores.colour <> 'unknown', false) as is_manual_disagreement,
         compared.previous_score,
         scores.score - compared.previous_score as score_change,
-        coalesce(scores.score - compared.previous_score <= -10, false) as is_drop_alert,
+        coalesce(round(scores.score - compared.previous_score, 8) <= -10, false) as is_drop_alert,
         coalesce(scores.colour = 'red' and compared.previous_colour in ('yellow', 'green'), false) as is_turned_red
     from scores
     inner join compared
