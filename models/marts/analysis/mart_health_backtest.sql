@@ -9,9 +9,8 @@ accounts as (
     select * from {{ ref('int_accounts') }}
 ),
 
-departures as (
-    select account_id, valid_from as churned_on from {{ ref('int_account_states') }}
-    where movement_type = 'churn'
+states as (
+    select * from {{ ref('int_account_states') }}
 ),
 
 horizons as (
@@ -22,30 +21,34 @@ horizons as (
 ),
 
 left_later as (
-    select scores.account_id, scores.score_date, min(departures.churned_on) as churned_on
+    select scores.account_id, scores.score_date, min(states.valid_from) as churned_on
     from scores
-    inner join departures on scores.account_id = departures.account_id and departures.churned_on > scores.score_date
+    inner join states
+        on scores.account_id = states.account_id and states.movement_type = 'churn' and states.valid_from > scores.score_date
     group by scores.account_id, scores.score_date
 ),
 
+-- of the customers of that day as known today: a published score may be about an account that had left, or is internal since
 observed as (
     select
         scores.account_id,
+        accounts.segment,
         scores.score_date as snapshot_date,
         scores.score,
         scores.colour,
         case scores.manual_colour when 'red' then 1 when 'yellow' then 2 when 'green' then 3 end as manual_rank,
         left_later.churned_on
     from scores
+    inner join accounts on scores.account_id = accounts.account_id
+    inner join states on scores.account_id = states.account_id and states.state <> 'gone'
     left join left_later on scores.account_id = left_later.account_id and scores.score_date = left_later.score_date
+    where scores.score_date >= states.valid_from and scores.score_date < states.valid_to
 ),
 
 by_segment as (
     select observed.*, 'all' as segment_value from observed
     union all
-    select observed.*, accounts.segment as segment_value
-    from observed
-    inner join accounts on observed.account_id = accounts.account_id
+    select observed.*, segment as segment_value from observed
 ),
 
 -- mean rank of ties: the rank sum of the churned gives the AUC (Mann and Whitney)
