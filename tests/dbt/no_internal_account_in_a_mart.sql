@@ -12,5 +12,9 @@ with account_ids as (
 select '{{ table }}' as table_name, marts.account_id
 from {{ ref(table) }} as marts
 inner join account_ids on marts.account_id = account_ids.source_account_id
-{{ 'union all' if not loop.last }}
+union all
 {% endfor %}
+select 'mart_alerts' as table_name, alerts.subject_id as account_id
+from {{ ref('mart_alerts') }} as alerts
+inner join account_ids on alerts.subject_id = account_ids.source_account_id
+where alerts.subject_type = 'account'

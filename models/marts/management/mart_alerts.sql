@@ -1,5 +1,5 @@
 -- Grain: alert; kept from night to night, cleared when its condition has ended (decision log, D108).
-{%- set text = dbt.type_string() %}
+{%- set no_text = 'cast(null as ' ~ dbt.type_string() ~ ')' %}
 with rules as (
     select * from {{ ref('alert_rules') }}
 ),
@@ -8,9 +8,22 @@ catalog as (
     select * from {{ ref('kpi_catalog') }}
 ),
 
+known as (
+    select 'account' as subject_type, account_id as subject_id from {{ ref('int_accounts') }}
+    union all
+    select 'term', term_id from {{ ref('int_renewal_terms') }}
+    union all
+    select 'response', response_id from {{ ref('int_survey_answers') }}
+),
+
+-- what was said about an account that is internal or merged away by now, its terms and its answers goes with it
 published as (
-    select * from {{ source('history', 'mart_alerts') }}
-    where raised_on <= {{ as_of_date() }}
+    select alerts.*
+    from {{ source('history', 'mart_alerts') }} as alerts
+    left join known on alerts.subject_type = known.subject_type and alerts.subject_id = known.subject_id
+    where
+        alerts.raised_on <= {{ as_of_date() }}
+        and (known.subject_id is not null or alerts.subject_type not in ('account', 'term', 'response'))
 ),
 
 actions as (
@@ -22,12 +35,11 @@ actions as (
 {%- set columns = 'alert_type, kpi_id, subject_id, period_start, value, previous, threshold, unit' %}
 
 conditions as (
-    select {{ columns }}, segment_type, segment_value, cast(null as {{ text }}) as subject_name from {{ ref('int_alerts_of_flags') }}
+    select {{ columns }}, segment_type, segment_value, {{ no_text }} as subject_name from {{ ref('int_alerts_of_flags') }}
     union all
-    select {{ columns }}, segment_type, segment_value, cast(null as {{ text }}) as subject_name from {{ ref('int_alerts_of_values') }}
+    select {{ columns }}, segment_type, segment_value, {{ no_text }} from {{ ref('int_alerts_of_values') }}
     union all
-    select {{ columns }}, cast(null as {{ text }}) as segment_type, cast(null as {{ text }}) as segment_value, subject_name
-    from {{ ref('int_alerts_of_today') }}
+    select {{ columns }}, {{ no_text }}, {{ no_text }}, subject_name from {{ ref('int_alerts_of_today') }}
 ),
 
 -- what lasts from day to day stays the alert that was raised first
@@ -49,9 +61,7 @@ tonight as (
             ])) }}
         ) as alert_id,
         conditions.*,
-        rules.severity,
-        rules.subject_type,
-        rules.message,
+        rules.severity, rules.subject_type, rules.message,
         catalog.kpi_name,
         case
             when conditions.subject_name is not null then conditions.subject_name
@@ -62,8 +72,7 @@ tonight as (
     from conditions
     inner join rules on conditions.alert_type = rules.alert_type
     left join catalog on conditions.kpi_id = catalog.kpi_id
-    left join standing
-        on conditions.alert_type = standing.alert_type and conditions.subject_id = standing.subject_id
+    left join standing on conditions.alert_type = standing.alert_type and conditions.subject_id = standing.subject_id
 ),
 
 {%- set fillings = [
