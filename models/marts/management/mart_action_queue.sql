@@ -1,4 +1,4 @@
--- Grain: customer that needs action, as of the run; priority = rank within its CSM by ARR x (1 - renewal probability).
+-- Grain: customer that needs action, as of the run; priority = rank within its CSM by ARR x (1 - renewal probability) x number of reasons.
 {%- set reasons = ['cancel_requested', 'turned_red', 'champion_gone', 'renewal_due', 'detractor_unanswered', 'no_touch'] %}
 with reasons as (
     select * from {{ ref('int_action_reasons') }}
@@ -17,8 +17,9 @@ told as (
     select
         account_id,
         {%- for reason in reasons %}
-        max(case when reason = '{{ reason }}' then reason_text end) as {{ reason }}{{ ',' if not loop.last }}
+        max(case when reason = '{{ reason }}' then reason_text end) as {{ reason }},
         {%- endfor %}
+        count(*) as n_reasons
     from reasons
     group by account_id
 ),
@@ -34,7 +35,8 @@ joined as (
             {%- endif %}
             {%- do parts.append('coalesce(' ~ reason ~ ", '')") %}
         {%- endfor %}
-        {{ dbt.concat(parts) }} as reason
+        {{ dbt.concat(parts) }} as reason,
+        n_reasons
     from told
 ),
 
@@ -66,7 +68,7 @@ final as (
         row_number() over (
             partition by overviews.csm_user_id
             order by
-                cast(overviews.mrr as double) * (1 - coalesce(overviews.renewal_probability, 0)) desc,
+                cast(overviews.mrr as double) * (1 - coalesce(overviews.renewal_probability, 0)) * joined.n_reasons desc,
                 overviews.mrr desc,
                 overviews.account_id
         ) as priority,
