@@ -107,6 +107,68 @@ def test_what_happens_later_leaves_past_scores_unchanged(sample, tmp_path):
     assert scores(sample.warehouse) == early
 
 
+def read_csv(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def write_csv(file: Path, rows: list[dict[str, str]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.mark.long
+def test_a_renewal_that_came_later_leaves_past_scores_unchanged(sample, tmp_path):
+    """A subscription ends on 20 August and is renewed on 10 September: a back-fill in October doesn't know that yet."""
+    landing = tmp_path / "landing"
+    made = run_csw("sample", "--accounts", 60, "--months", 10, "--events", 4000, "--end", SAMPLE_END, "--out", landing)
+    assert made.returncode == 0, made.stderr
+    file = landing / "billing_subscriptions.csv"
+    rows = read_csv(file)
+    accounts = [row["account_id"] for row in rows]
+    ended = next(
+        row
+        for row in rows
+        if accounts.count(row["account_id"]) == 1
+        and row["status"] == "active"
+        and not (row["ended_at"] or row["trial_start"] or row["cancel_requested_at"])
+        and row["started_at"] < "2026-08"
+    )
+    renewed = {
+        "subscription_id": "renewed",
+        "started_at": "2026-09-10 09:00:00",
+        "renews_subscription_id": ended["subscription_id"],
+    }
+    rows.append(ended | renewed)
+    ended |= {"status": "canceled", "ended_at": "2026-08-20 09:00:00"}
+    write_csv(file, rows)
+    file = landing / "billing_subscription_items.csv"
+    items = read_csv(file)
+    write_csv(
+        file,
+        items
+        + [
+            row
+            | {name: f"renewed {row[name]}" for name in ("item_id", "item_version_id")}
+            | {"subscription_id": "renewed", "effective_from": renewed["started_at"]}
+            for row in items
+            if row["subscription_id"] == ended["subscription_id"] and not row["effective_to"]
+        ],
+    )
+    # the day before the sample's accounts merge, which restates all history
+    for as_of in ("2026-08-31", "2026-10-30"):
+        sample.lend_manifest(tmp_path / as_of)
+        publish(landing, tmp_path / as_of, as_of)
+    early, late = scores(tmp_path / "2026-08-31"), scores(tmp_path / "2026-10-30")
+    assert len(early) > 100
+    assert late == early
+    of_the_account = {score_date.isoformat() for account, score_date, *_ in late if account == ended["account_id"]}
+    assert "2026-07-31" in of_the_account
+    assert "2026-08-31" not in of_the_account
+
+
 @pytest.mark.long
 def test_published_days_stand_when_facts_arrive_late(sample, tmp_path):
     """A survey answer that arrives late, dated in July, changes the facts but no score that was published."""
@@ -119,18 +181,12 @@ def test_published_days_stand_when_facts_arrive_late(sample, tmp_path):
     assert len(published) > 100
 
     responses = landing / "survey_responses.csv"
-    with responses.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = read_csv(responses)
     answered = [row for row in rows if row["responded_at"] and row["account_id"] and row["score"]]
     folder = landing / "survey_responses"
     folder.mkdir()
     responses.rename(folder / "first.csv")
-    with (folder / "late.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(
-            row | {"response_id": f"late-{n}", "responded_at": "2026-07-15 10:00:00", "score": "0"}
-            for n, row in enumerate(answered)
-        )
+    late = {"sent_at": "2026-07-15 09:00:00", "responded_at": "2026-07-15 10:00:00", "score": "0"}
+    write_csv(folder / "late.csv", [row | late | {"response_id": f"late-{n}"} for n, row in enumerate(answered)])
     publish(landing, warehouse, "2026-09-01")
     assert scores(warehouse) == published

@@ -20,10 +20,31 @@ rates as (
     select * from {{ ref('int_exchange_rates') }}
 ),
 
-customers as (
+segments as (
+    select * from {{ ref('int_subscription_segments') }}
+),
+
+subscriptions as (
+    select * from {{ ref('stg_billing__subscriptions') }}
+),
+
+counted as (
     select days.score_date, states.account_id
     from days
     inner join states on days.score_date >= states.valid_from and days.score_date < states.valid_to
+),
+
+-- what had ended by that day runs on today only because a successor started late (decision log, D9): that day did not know it
+customers as (
+    select distinct counted.score_date, counted.account_id
+    from counted
+    inner join segments
+        on
+            counted.account_id = segments.account_id
+            and counted.score_date >= segments.valid_from
+            and counted.score_date < segments.valid_to
+    inner join subscriptions on segments.subscription_id = subscriptions.subscription_id
+    where subscriptions.ended_on is null or subscriptions.ended_on > counted.score_date
 ),
 
 worth as (
