@@ -168,6 +168,7 @@ class _Maker:
         self._strangers()
         self._costs()
         self._repeat_and_delete()
+        self._owners_of_one_day()
         for rows in self.tables.values():
             self.rng.shuffle(rows)
         return dict(self.tables)
@@ -906,3 +907,22 @@ class _Maker:
                     self.tables[table].append(row | {"_deleted": True, "_loaded_at": row["_loaded_at"] - day})
                 elif draw < 0.12 and table != "fin_exchange_rates":
                     self.tables[table].append(row | changes | {"_deleted": True, "_loaded_at": row["_loaded_at"] + day})
+
+    def _owners_of_one_day(self) -> None:
+        """Ranges that start later on the local day on which another one starts; that one may run on after their end."""
+        rng = random.Random(f"owners of one day of {self.seed}")
+        starts = {
+            (row["account_id"], row["valid_from"]): row
+            for row in self.tables["crm_account_owners"]
+            if row["role"] == "csm" and not row.get("_deleted")
+        }
+        for (_, start), row in starts.items():
+            local = start.replace(tzinfo=UTC).astimezone(ZoneInfo(self.zone))
+            later = local.replace(hour=23, minute=59, second=59).astimezone(UTC).replace(tzinfo=None)
+            if later > start and rng.random() < 0.2:
+                changes = {
+                    "user_id": rng.choice(self.csms),
+                    "valid_from": later,
+                    "valid_to": later + timedelta(days=rng.randint(1, 90)),
+                }
+                self.tables["crm_account_owners"].append(row | changes)
