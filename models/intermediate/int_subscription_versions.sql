@@ -13,15 +13,16 @@ products as (
     select * from {{ ref('plan_products') }}
 ),
 
--- a successor that starts within the grace days carries its predecessor to its own start (decision log, D9)
+-- a successor that starts within the grace days carries its predecessor to its own start, unless another one took over in
+-- time: then the predecessor would count beside it (decision log, D9)
 continuations as (
     select predecessors.subscription_id, min(successors.started_on) as continued_until
     from subscriptions as predecessors
     inner join subscriptions as successors on predecessors.subscription_id = successors.renews_subscription_id
-    where
-        successors.started_on > predecessors.ended_on
-        and successors.started_on <= {{ add_days('predecessors.ended_on', var('late_renewal_grace_days') | int) }}
-    group by predecessors.subscription_id
+    group by predecessors.subscription_id, predecessors.ended_on
+    having
+        min(successors.started_on) > predecessors.ended_on
+        and min(successors.started_on) <= {{ add_days('predecessors.ended_on', var('late_renewal_grace_days') | int) }}
 ),
 
 lasting_items as (
