@@ -28,22 +28,43 @@ csms as (
     select * from {{ ref('dim_csms') }}
 ),
 
-compared as (
+quarters as (
+    select period_start from {{ ref('int_periods') }}
+    where period_type = 'quarter'
+),
+
+cuts as (
+    select distinct segment_type, segment_value from rolled
+),
+
+-- a cut has no row of a quarter in which it held nobody: it earned 0 then, and that is what the next quarter compares with
+earlier as (
     select
-        rolled.*,
-        lag(value) over (partition by segment_type, segment_value order by period_start) as previous_value,
-        lag(value, 2) over (partition by segment_type, segment_value order by period_start) as value_before_previous
-    from rolled
+        quarters.period_start,
+        cuts.segment_type,
+        cuts.segment_value,
+        {%- for name, quarters_back in [('previous_value', 1), ('value_before_previous', 2)] %}
+        lag(coalesce(rolled.value, 0), {{ quarters_back }}) over (
+            partition by cuts.segment_type, cuts.segment_value order by quarters.period_start
+        ) as {{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from quarters
+    cross join cuts
+    left join rolled
+        on
+            quarters.period_start = rolled.period_start
+            and cuts.segment_type = rolled.segment_type
+            and cuts.segment_value = rolled.segment_value
 ),
 
 -- everyone who was a CSM all the quarter counts in the average, with zero where nothing expanded
 active_csms as (
-    select compared.period_start, csms.csm_user_id, max(case when compared.segment_value = csms.csm_user_id then compared.value end) as value
-    from compared
+    select rolled.period_start, csms.csm_user_id, max(case when rolled.segment_value = csms.csm_user_id then rolled.value end) as value
+    from rolled
     inner join csms
-        on csms.active_from <= compared.period_start and (csms.active_to is null or csms.active_to > compared.period_end)
-    where compared.segment_type in ('all', 'csm')
-    group by compared.period_start, csms.csm_user_id
+        on csms.active_from <= rolled.period_start and (csms.active_to is null or csms.active_to > rolled.period_end)
+    where rolled.segment_type in ('all', 'csm')
+    group by rolled.period_start, csms.csm_user_id
 ),
 
 averages as (
@@ -52,47 +73,33 @@ averages as (
 
 final as (
     select
-        compared.kpi_id,
-        compared.period_type,
-        compared.period_start,
-        compared.period_end,
-        compared.segment_type,
-        compared.segment_value,
-        compared.numerator,
-        compared.denominator,
-        compared.value,
-        compared.n,
-        compared.ci_low,
-        compared.ci_high,
-        compared.is_complete,
-        compared.is_suppressed,
-        compared.is_low_confidence,
-        compared.expansion_mrr,
-        compared.expansion_arr,
-        compared.upsell_arr,
-        compared.cross_sell_arr,
-        compared.price_arr,
-        {{ ratio('(compared.value - compared.previous_value)', 'compared.previous_value') }} as pct_change_vs_previous,
+        rolled.*,
+        {{ ratio('(rolled.value - earlier.previous_value)', 'earlier.previous_value') }} as pct_change_vs_previous,
         coalesce(
-            compared.is_complete and compared.value - compared.previous_value <= -0.3 * compared.previous_value and compared.previous_value > 0,
+            rolled.is_complete and rolled.value - earlier.previous_value <= -0.3 * earlier.previous_value and earlier.previous_value > 0,
             false
         ) as is_sudden_drop,
         coalesce(
-            compared.is_complete
-            and compared.value < compared.previous_value
-            and compared.previous_value < compared.value_before_previous,
+            rolled.is_complete
+            and rolled.value < earlier.previous_value
+            and earlier.previous_value < earlier.value_before_previous,
             false
         ) as is_consistent_decrease,
         coalesce(
-            compared.is_complete and active_csms.csm_user_id is not null and compared.value < averages.mean_value, false
+            rolled.is_complete and active_csms.csm_user_id is not null and rolled.value < averages.mean_value, false
         ) as is_below_team_average,
         {{ money('averages.mean_value') }} as team_average_arr
-    from compared
-    left join averages on compared.period_start = averages.period_start
+    from rolled
+    inner join earlier
+        on
+            rolled.period_start = earlier.period_start
+            and rolled.segment_type = earlier.segment_type
+            and rolled.segment_value = earlier.segment_value
+    left join averages on rolled.period_start = averages.period_start
     left join active_csms
         on
-            compared.period_start = active_csms.period_start
-            and case when compared.segment_type = 'csm' then compared.segment_value end = active_csms.csm_user_id
+            rolled.period_start = active_csms.period_start
+            and case when rolled.segment_type = 'csm' then rolled.segment_value end = active_csms.csm_user_id
 )
 
 select * from final
