@@ -167,6 +167,8 @@ class _Maker:
         self._actions()
         self._strangers()
         self._costs()
+        self._second_successors()
+        self._own_company()
         self._repeat_and_delete()
         self._owners_of_one_day()
         for rows in self.tables.values():
@@ -396,6 +398,25 @@ class _Maker:
                 return
             predecessor = subscription
             start = end + timedelta(days=self.rng.choice([-3, 0, 0, 1, 12, 30, 31, 50]))
+
+    def _second_successors(self) -> None:
+        """A second successor of the same predecessor that starts late, whether or not the first was in time."""
+        rows = {row["subscription_id"]: row for row in self.tables["billing_subscriptions"]}
+        renewed = [rows[row["renews_subscription_id"]] for row in rows.values() if row["renews_subscription_id"]]
+        for row in renewed:
+            account = next(account for account in self.accounts if row["account_id"] in account.ids)
+            if self._chance(0.3):
+                start = row["ended_at"].date() + timedelta(days=self.rng.choice([5, 10]))
+                self._subscription(account, start, renews=row["subscription_id"])
+
+    def _own_company(self) -> None:
+        """An internal account with a subscription of its own, older than everything else."""
+        start = self.first - timedelta(days=self.rng.randint(100, 300))
+        account = _Account("acc_own", ["acc_own"], [], start)
+        self._add(
+            "crm_accounts", account_id="acc_own", account_name="Ourselves", is_internal=True, created_at=self._at(start)
+        )
+        self._subscription(account, start)
 
     def _subscription(
         self,

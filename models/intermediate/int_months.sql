@@ -1,7 +1,11 @@
 -- Grain: month, from the first month with data to the month of the as-of date (decision log, D2).
 with first_days as (
+    -- items name no account: those of internal accounts go with their subscriptions
+    select min(items.effective_from_on) as first_day
+    from {{ ref('stg_billing__subscription_items') }} as items
+    inner join {{ ref('stg_billing__subscriptions') }} as subscriptions on items.subscription_id = subscriptions.subscription_id
+    where items.is_recurring and subscriptions.account_id is not null
     {%- set facts = [
-        ('stg_billing__subscription_items', 'effective_from_on'),
         ('stg_billing__invoices', 'issued_on'),
         ('int_account_usage_months', 'month'),
         ('stg_support__tickets', 'created_on'),
@@ -16,8 +20,8 @@ with first_days as (
         ('stg_cs__actions', 'opened_on'),
     ] %}
     {%- for model, day in facts %}
-    select min({{ day }}) as first_day from {{ ref(model) }}{{ ' where is_recurring' if day == 'effective_from_on' }}
-    {{ 'union all' if not loop.last }}
+    union all
+    select min({{ day }}) as first_day from {{ ref(model) }}
     {%- endfor %}
 ),
 
