@@ -257,6 +257,23 @@ def test_late_successor_is_continuous_within_the_grace_days(landing, days_late, 
         assert (renewal["outcome"], renewal["churn_arr"]) == ("churned", Decimal("1200.00"))
 
 
+@pytest.mark.parametrize("status", ["incomplete", "incomplete_expired"])
+def test_a_subscription_that_never_began_has_no_term_to_renew(landing, status):
+    landing.account("a")
+    landing.subscription("a", day("2024-01-01"))
+    never = landing.subscription("a", day("2024-01-01"), day("2024-01-02"), status=status)
+    first, second = date(2024, 1, 1), date(2024, 4, 1)
+    landing.add(
+        "billing_contract_terms",
+        term_id="t",
+        subscription_id=never,
+        term_start=first,
+        term_end=second,
+        auto_renew=False,
+    )
+    assert landing.run(date(2024, 6, 30))["fct_renewals"] == []
+
+
 def test_change_is_valued_at_the_previous_month_end_and_the_rest_is_fx(landing):
     for when, rate in (("2023-12-15", "1.0"), ("2024-01-31", "1.1"), ("2024-02-15", "1.5"), ("2024-02-29", "1.2")):
         landing.add(

@@ -8,7 +8,7 @@ from tests.recomputation.company import Company
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
 from tests.recomputation.shape import Sums, few_accounts, standard
-from tests.recomputation.subscriptions import Book, Subscription
+from tests.recomputation.subscriptions import NEVER_STARTED, Book, Subscription
 
 PARTS = ("renewable", "downsell", "churn", "expansion", "renewed")
 
@@ -33,7 +33,7 @@ class Renewals:
 
     def _term(self, row: Row, subscription: Subscription) -> Row | None:
         ended = subscription.ended
-        if ended is not None and ended <= row["term_start"]:
+        if subscription.row["status"] in NEVER_STARTED or (ended is not None and ended <= row["term_start"]):
             return None
         due = row["term_end"] if ended is None else min(row["term_end"], ended)
         is_upcoming = due > self.as_of
