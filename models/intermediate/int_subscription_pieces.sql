@@ -23,6 +23,8 @@ pause_ranges as (
     from versions
     inner join pauses on versions.subscription_id = pauses.subscription_id
     inner join subscriptions on versions.subscription_id = subscriptions.subscription_id
+    -- what a late successor continues is not paused by what came after the end
+    where subscriptions.ended_on is null or pauses.paused_from_on < subscriptions.ended_on
 ),
 
 cuts as (
