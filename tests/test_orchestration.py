@@ -228,18 +228,34 @@ def test_an_expectation_blocks_and_says_what_to_do(folder, capsys):
     assert digest(file) != before
 
 
-def test_a_model_that_cannot_be_built_blocks(folder, capsys):
+def test_a_currency_without_a_rate_blocks_wherever_it_is_converted(folder, capsys):
     before = digest(folder / "warehouse" / "marts.duckdb")
     land(
         folder / "landing",
-        {"billing_subscriptions": [LANDING["billing_subscriptions"][0], "s2,a2,CHF,active,2025-02-05 00:00:00"]},
+        {
+            "billing_subscriptions": [LANDING["billing_subscriptions"][0], "s2,a2,CHF,active,2025-02-05 00:00:00"],
+            "billing_contract_terms": [
+                "term_id,subscription_id,term_start,term_end,auto_renew",
+                "t2,s2,2025-02-05,2026-02-05,true",
+            ],
+            "billing_invoices": [
+                "invoice_id,account_id,issued_at,currency,amount_subtotal,amount_paid,status,paid_at",
+                "i2,a2,2025-02-05 00:00:00,CHF,240,240,paid,2025-02-06 00:00:00",
+            ],
+            "fin_costs": ["cost_id,cost_month,cost_type,amount,currency", "c1,2025-02-01,cs_team,900,CHF"],
+        },
         "no_rate_for_this_currency",
     )
     assert nightly(folder, *VARS, "--accept", "raw_billing.subscription_changes_hands") == 1
     printed = capsys.readouterr().out
     assert "BLOCKED" in printed
-    assert "rows fail" in printed
-    assert "account_id=a2" in printed
+    for amount in (
+        *("int_mrr_changes_amount", "int_account_periods_closing_mrr", "int_renewals_renewable_arr"),
+        *("int_account_cash_months_net_revenue", "int_team_costs_cs_cost"),
+    ):
+        assert f"test not_null_{amount}: " in printed
+    for said in ("rows fail", "account_id=a2", "term_id=t2", "cost_id=c1", "deliver fin_exchange_rates"):
+        assert said in printed
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 

@@ -64,9 +64,9 @@ final as (
     select
         account_id,
         month,
-        {{ exact('sum(net_revenue)') }} as net_revenue,
-        {{ exact('sum(acquisition_cost)') }} as acquisition_cost,
-        {{ exact('sum(retention_cost)') }} as retention_cost
+        {{ exact(whole_sum('net_revenue')) }} as net_revenue,
+        {{ exact(whole_sum('acquisition_cost')) }} as acquisition_cost,
+        {{ exact(whole_sum('retention_cost')) }} as retention_cost
     from amounts
     group by account_id, month
 )

@@ -62,8 +62,8 @@ sides as (
         positions.state as opening_state,
         cast(null as {{ dbt.type_string() }}) as closing_state,
         {{ convert('positions.mrr', 'positions.rate') }} as opening_mrr,
-        {{ exact('null') }} as closing_mrr,
-        {{ exact('null') }} as closing_mrr_at_opening_rates
+        {{ exact(0) }} as closing_mrr,
+        {{ exact(0) }} as closing_mrr_at_opening_rates
     from positions
     inner join periods on positions.boundary_date = periods.opening_date
     union all
@@ -73,7 +73,7 @@ sides as (
         periods.period_start,
         cast(null as {{ dbt.type_string() }}) as opening_state,
         positions.state as closing_state,
-        {{ exact('null') }} as opening_mrr,
+        {{ exact(0) }} as opening_mrr,
         {{ convert('positions.mrr', 'positions.rate') }} as closing_mrr,
         {{ convert('positions.mrr', 'rates.rate') }} as closing_mrr_at_opening_rates
     from positions
@@ -92,9 +92,9 @@ both_sides as (
             when 2 then 'paying' when 1 then 'paused' else 'gone'
         end as {{ side }}_state,
         {%- endfor %}
-        sum(opening_mrr) as opening_mrr,
-        sum(closing_mrr) as closing_mrr,
-        sum(closing_mrr_at_opening_rates) as closing_mrr_at_opening_rates
+        {{ whole_sum('opening_mrr') }} as opening_mrr,
+        {{ whole_sum('closing_mrr') }} as closing_mrr,
+        {{ whole_sum('closing_mrr_at_opening_rates') }} as closing_mrr_at_opening_rates
     from sides
     group by account_id, period_type, period_start
 ),

@@ -58,7 +58,9 @@ renewing as (
 ),
 
 valued as (
-    select outcomes.term_id, 'renewable' as side, {{ convert('segments.mrr', 'rates.rate') }} as mrr
+    select term_id, {{ exact(0) }} as renewable_mrr, {{ exact(0) }} as renewed_mrr from outcomes
+    union all
+    select outcomes.term_id, {{ convert('segments.mrr', 'rates.rate') }} as renewable_mrr, {{ exact(0) }} as renewed_mrr
     from outcomes
     inner join segments
         on
@@ -67,7 +69,7 @@ valued as (
             and segments.valid_to > outcomes.renewable_on
     left join rates on {{ rate_on('rates', 'segments.currency', 'outcomes.renewable_on') }}
     union all
-    select outcomes.term_id, 'renewed' as side, {{ convert('segments.mrr', 'rates.rate') }} as mrr
+    select outcomes.term_id, {{ exact(0) }} as renewable_mrr, {{ convert('segments.mrr', 'rates.rate') }} as renewed_mrr
     from outcomes
     inner join renewing on outcomes.term_id = renewing.term_id
     inner join segments
@@ -80,12 +82,10 @@ valued as (
 
 pairs as (
     select
-        outcomes.term_id,
-        {{ exact("12 * coalesce(sum(case when valued.side = 'renewable' then valued.mrr end), 0)") }} as renewable_arr,
-        {{ exact("12 * coalesce(sum(case when valued.side = 'renewed' then valued.mrr end), 0)") }} as renewed_arr
-    from outcomes
-    left join valued on outcomes.term_id = valued.term_id
-    group by outcomes.term_id
+        term_id,
+        {{ exact('12 * ' ~ whole_sum('renewable_mrr')) }} as renewable_arr,
+        {{ exact('12 * ' ~ whole_sum('renewed_mrr')) }} as renewed_arr
+    from valued group by term_id
 ),
 
 final as (
