@@ -107,13 +107,13 @@ def expansion(sheet: Sheet) -> Picture:
         "kpi_quarterly_expansion_revenue",
         GRAIN,
         ["expansion_arr", "is_sudden_drop", "is_consistent_decrease", "is_below_team_average", "n"],
-        f"segment_type = 'csm' and period_start = '{sheet.quarter or '0001-01-01'}'",
+        f"segment_type = 'csm' and not is_suppressed and period_start = '{sheet.quarter or '0001-01-01'}'",
         order="expansion_arr desc, segment_value",
     )
     csms = dict(sheet.marts.con.execute("select csm_user_id, full_name from dim_csms").fetchall())
     rows = [row for row in rows if row["segment_value"] in csms]
     if not rows:
-        return nothing("Expansion by CSM", caption, "no complete quarter with CSMs yet")
+        return nothing("Expansion by CSM", caption, "no complete quarter that a CSM began with three customers")
     canvas = sheet.canvas()
     bars = [
         {

@@ -15,7 +15,7 @@ promoters as (
 
 expansions as (
     select * from {{ ref('kpi_quarterly_expansion_revenue') }}
-    where segment_type in ('all', 'team', 'csm')
+    where segment_type in ('all', 'team', 'csm') and not is_suppressed
 ),
 
 ratings as (

@@ -8,7 +8,7 @@ from tests.recomputation.calendar import Period, add_months, days, previous_star
 from tests.recomputation.landed import Row
 from tests.recomputation.money import cents, share
 from tests.recomputation.revenue import Ledger
-from tests.recomputation.shape import Cut, Sums, standard
+from tests.recomputation.shape import Cut, Sums, few_accounts, standard
 
 SUDDEN_DROP = Fraction(-30, 100)
 PARTS = {"upsell_quantity": "upsell_arr", "cross_sell": "cross_sell_arr", "upgrade_price": "price_arr"}
@@ -53,6 +53,9 @@ class Expansion:
                 if move.type == "expansion" and period.holds(move.day):
                     amounts = {"expansion": move.amount, move.subtype: move.amount}
                     found.add(self.company.cuts(move.account, move.day), **amounts)
+            for account in self.company.accounts:
+                if self.ledger.book.is_customer(account, period.before):
+                    found.add(self.company.cuts(account, period.start), opening_customers=1)
             sums[period.start] = dict(found)
         for period in quarters:
             rows += [self._row(period, cut, sums) for cut in sums[period.start]]
@@ -76,7 +79,16 @@ class Expansion:
             others = [sums[period.start].get(("csm", csm), {}).get("expansion", Fraction(0)) for csm in active]
             is_below = current < mean(others)
         arr = 12 * current
-        row = standard("quarterly_expansion_revenue", period, cut, numerator=arr, denominator=None, value=arr, n=0)
+        row = standard(
+            "quarterly_expansion_revenue",
+            period,
+            cut,
+            numerator=arr,
+            denominator=None,
+            value=arr,
+            n=0,
+            is_suppressed=few_accounts(cut, int(parts.get("opening_customers", 0))),
+        )
         del row["n"]
         return row | {
             "expansion_mrr": cents(current),

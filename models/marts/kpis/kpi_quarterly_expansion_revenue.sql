@@ -2,18 +2,25 @@
 with rolled as (
     {{ kpi_rollup(
         kpi_id='quarterly_expansion_revenue',
-        facts="(select * from " ~ ref('int_mrr_movements') ~ " where movement_type = 'expansion')",
-        event_date='movement_date',
+        facts=ref('int_expansion_facts'),
+        event_date='happened_on',
+        months={'first': ['opening_customers'], 'last': []},
         periods=['quarter'],
         sums={
             'expansion': 'sum(amount)',
             'upsell': "sum(case when movement_subtype = 'upsell_quantity' then amount else 0 end)",
             'cross_sell': "sum(case when movement_subtype = 'cross_sell' then amount else 0 end)",
             'price': "sum(case when movement_subtype = 'upgrade_price' then amount else 0 end)",
+            'opening_customers': 'sum(is_opening_customer)',
         },
-        distincts={'entity': 'account_id', 'counts': {'expanded_accounts': 'true'}},
+        distincts={
+            'entity': 'account_id',
+            'counts': {'expanded_accounts': 'true'},
+            'events': '(select * from facts where is_opening_customer = 0)',
+        },
         value='12 * expansion',
         n='expanded_accounts',
+        suppressed=few_accounts('opening_customers'),
         columns={
             'expansion_mrr': money('expansion'),
             'expansion_arr': money('12 * expansion'),
