@@ -85,7 +85,10 @@ def second_delivery(landing: Path) -> None:
                 item(1, 100, "2025-01-05", "2025-01-05", SECOND).replace(
                     "2025-01-05 00:00:00,,", "2025-01-05 00:00:00,2025-02-01 00:00:00,"
                 ),
-                item(1, 150, "2025-02-01", "2025-04-01", SECOND, version="w"),
+                # its end is planned: it speaks of February all the same
+                item(1, 150, "2025-02-01", "2025-04-01", SECOND, version="w").replace(
+                    "2025-02-01 00:00:00,,", "2025-02-01 00:00:00,2025-06-01 00:00:00,"
+                ),
             ],
             "billing_contract_terms": [TERMS, f"t4,s4,2025-01-05,2026-06-01,true,{SECOND} 00:00:00"],
             "survey_responses": [
@@ -180,3 +183,33 @@ def test_the_queue_of_tonight_forgets_the_request_that_was_withdrawn(nights):
     assert (account, playbook) == ("a4", "save_the_account")
     assert reason == "asked to cancel on 2025-03-20; renewal due on 2025-06-01"
     assert rows(second, query) == []
+
+
+def test_a_late_renewal_restates_the_churn_as_a_late_row(sample, tmp_path):
+    """s1 ends on March 20th and is published as churn; its successor starts and lands on April 1st."""
+    landing, warehouse = tmp_path / "landing", tmp_path / "warehouse"
+    sample.lend_manifest(warehouse)
+    subscriptions = f"{SUBSCRIPTIONS},renews_subscription_id"
+    accounts = [f"a{n},Account {n},smb,false,2024-12-01 00:00:00,,{FIRST} 00:00:00" for n in range(1, 121)]
+    first = {
+        "crm_accounts": [ACCOUNTS, *accounts],
+        "billing_subscriptions": [
+            subscriptions,
+            f"s1,a1,USD,canceled,2025-01-05 00:00:00,,2025-03-20 00:00:00,{FIRST} 00:00:00,",
+        ],
+        "billing_subscription_items": [ITEMS, item(1, 100, "2025-01-05", "2025-01-05", FIRST)],
+    }
+    second = {
+        "billing_subscriptions": [
+            subscriptions,
+            f"s2,a1,USD,active,2025-04-01 00:00:00,,,{SECOND} 00:00:00,s1",
+        ],
+        "billing_subscription_items": [ITEMS, item(2, 100, "2025-04-01", "2025-04-01", SECOND)],
+    }
+    for as_of, tables in ((FIRST, first), (SECOND, second)):
+        land(landing, as_of, tables)
+        night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", as_of)
+        assert night.returncode == 0, night.stdout + night.stderr
+    restated = """select first_published_value, current_value, cause from mart_restatements
+        where kpi_id = 'customer_churn_rate' and period_type = 'month' and segment_type = 'all'"""
+    assert rows(warehouse / "marts.duckdb", restated) == [(1.0, 0.0, "late row")]

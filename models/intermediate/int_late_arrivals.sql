@@ -15,10 +15,19 @@ later_loads as (
     inner join first_published on loads.loaded_at > first_published.first_published_at
 ),
 
+predecessors as (
+    select subscription_id as predecessor_id, ended_on as predecessor_ended_on from {{ ref('stg_billing__subscriptions') }}
+),
+
 -- a row delivered again as it was is no news
 {%- for table, (area, days, key) in tables.items() %}
 {%- set spoken_of = [beginning()] %}
-{%- for day in days %} {%- do spoken_of.append('coalesce(' ~ day ~ ', ' ~ beginning() ~ ')') %} {%- endfor %}
+{%- for day in days %}
+    {#- what is planned for later has changed nothing yet #}
+    {%- set known_day = day if loop.first else 'case when ' ~ is_known(day) ~ ' then ' ~ day ~ ' end' %}
+    {%- do spoken_of.append('coalesce(' ~ known_day ~ ', ' ~ beginning() ~ ')') %}
+{%- endfor %}
+{%- set latest_day = 'cast(greatest(' ~ spoken_of | join(', ') ~ ') as date)' %}
 {{ table }}_news as (
     {%- if table == 'product_events' %}
     select _load_id as load_id, cast(min(occurred_at) as date) as spoken_of, 'late row' as kind
@@ -33,14 +42,22 @@ later_loads as (
         min(_load_id) as load_id,
         {%- if key %}
         {%- set is_change = 'min(min(_load_id)) over (partition by ' ~ key ~ ') < min(_load_id)' %}
-        case when {{ is_change }} then {{ beginning() }} else cast(greatest({{ spoken_of | join(', ') }}) as date) end as spoken_of,
+        case when {{ is_change }} then {{ beginning() }} else {{ latest_day }} end as spoken_of,
         case
             {{ "when merged_into_account_id is not null then 'merge'" if table == 'crm_accounts' }}
             when {{ is_change }} then 'backdated change'
             else 'late row'
         end as kind
         {%- else %}
-        cast(greatest({{ spoken_of | join(', ') }}) as date) as spoken_of,
+        {%- if table == 'billing_subscriptions' %}
+        -- a successor that arrives tells what became of its predecessor
+        coalesce(
+            case when min(min(_load_id)) over (partition by subscription_id) = min(_load_id) then predecessor_ended_on end,
+            {{ latest_day }}
+        ) as spoken_of,
+        {%- else %}
+        {{ latest_day }} as spoken_of,
+        {%- endif %}
         {%- if table == 'billing_subscription_items' %}
         case when cast(recorded_at as date) > cast(effective_from as date) then 'backdated change' else 'late row' end as kind
         {%- else %}
@@ -48,7 +65,10 @@ later_loads as (
         {%- endif %}
         {%- endif %}
     from {{ source(area, table) }}
-    group by {{ names | join(', ') }}, coalesce(_deleted, false)
+    {%- if table == 'billing_subscriptions' %}
+    left join predecessors on renews_subscription_id = predecessor_id
+    {%- endif %}
+    group by {{ names | join(', ') }}, coalesce(_deleted, false){{ ', predecessor_ended_on' if table == 'billing_subscriptions' }}
     {%- endif %}
 ),
 {%- endfor %}
