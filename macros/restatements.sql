@@ -38,8 +38,8 @@
 {%- endmacro %}
 
 {#- {table: (area, days, key)}. A row speaks of the latest of its days that has come, but at least of the first of them: an
-    instant that it gains in time (an end, a first value) is the usual course of things and no late row. A table with a key describes something that stays: another version of it is a
-    change that reaches back over all the past. -#}
+    instant that it gains in time (an end, a first value) is the usual course of things and no late row. A table with a key
+    describes something that stays: another version of it is a change that reaches back over all the past. -#}
 {% macro days_of_landed_rows() -%}
     {{ return({
         'crm_accounts': ('crm', ['created_at'], 'account_id'),

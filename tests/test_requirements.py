@@ -93,7 +93,7 @@ FACTS = {
     "002-39": "select count(*) > 0 and bool_and(active_days <= 31) and bool_and(monthly_active_users <= active_user_days) from fct_account_usage_months where n_events > 0",
     # ---- 003
     "003-01 003-42": "select count(distinct weight) > 1 from fct_health_components where component = 'engagement'",
-    "003-04": "select bool_and(score_change <= -10) from fct_health_scores where is_drop_alert",
+    "003-04": "select bool_and(round(score_change, 8) <= -10) from fct_health_scores where is_drop_alert",
     "003-06 004-05": "select bool_and(n_used <= n_entitled) and bool_and(abs(adoption_rate - n_used / n_entitled) < 1e-9) from fct_account_adoption_months where n_entitled > 0",
     "003-07 003-08 003-09 003-10 003-11": "select count(distinct component) = 7 from fct_health_components",
     "003-12 003-35": "select count(*) = 0 from (select account_id, score_date, sum(effective_weight) as w from fct_health_components where not is_missing group by all) where abs(w - 1) > 1e-9",

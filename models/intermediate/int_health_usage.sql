@@ -22,9 +22,7 @@ account_ids as (
 
 holdings as (
     select
-        customers.account_id,
-        customers.score_date,
-        pieces.plan_id,
+        customers.account_id, customers.score_date, pieces.plan_id,
         sum(case when pieces.mrr <> 0 then pieces.quantity else 0 end) as quantity
     from customers
     inner join pieces
