@@ -7,3 +7,6 @@
         ~ ' / coalesce(' ~ items ~ '.interval_count, 1)'
     ) }}
 {%- endmacro %}
+
+{#- A subscription whose first payment never came is worth nothing and has no term to renew (kpi_rules.md, R). -#}
+{% macro has_begun(status) -%} {{ status }} not in ('incomplete', 'incomplete_expired') {%- endmacro %}

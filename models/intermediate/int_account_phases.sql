@@ -10,7 +10,7 @@ terms as (
 
 subscriptions as (
     select * from {{ ref('stg_billing__subscriptions') }}
-    where account_id is not null and status not in ('incomplete', 'incomplete_expired')
+    where account_id is not null and {{ has_begun('status') }}
 ),
 
 renewal_windows as (

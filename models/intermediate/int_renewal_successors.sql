@@ -17,7 +17,7 @@ final as (
     from due_terms
     inner join subscriptions on due_terms.subscription_id = subscriptions.renews_subscription_id
     where
-        subscriptions.status not in ('incomplete', 'incomplete_expired')
+        {{ has_begun('subscriptions.status') }}
         and (
             subscriptions.started_on <= due_terms.due_date
             and (subscriptions.ended_on is null or subscriptions.ended_on > due_terms.due_date)

@@ -1,7 +1,7 @@
 -- Grain: recurring item version x [valid_from, valid_to) within its subscription, with its monthly run-rate and its trial.
 with subscriptions as (
     select * from {{ ref('stg_billing__subscriptions') }}
-    where account_id is not null and status not in ('incomplete', 'incomplete_expired')
+    where account_id is not null and {{ has_begun('status') }}
 ),
 
 items as (
