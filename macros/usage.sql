@@ -45,8 +45,9 @@
     {{ return(none) }}
 {%- endmacro %}
 
-{% macro usage_reset() -%}
-    {%- if is_incremental() and counted_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
+{#- Before a table is added to: all of it goes when what was found in it is nothing to add to. -#}
+{% macro start_over_unless(found) -%}
+    {%- if is_incremental() and found is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}
 
 {#- The newest load in stg_product__event_hashes; none when it has to begin from the start. -#}
@@ -54,17 +55,9 @@
     {{ return(first_row('select max(_load_id) from ' ~ this)[0] if adds_to_what_stands() else none) }}
 {%- endmacro %}
 
-{% macro hashes_reset() -%}
-    {%- if is_incremental() and hashed_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
-{%- endmacro %}
-
 {#- The newest load that stg_product__event_repeats has looked at; none when it has to look at all. -#}
 {% macro examined_so_far() -%}
     {{ return(first_row('select max(_load_id) from ' ~ this ~ ' where event_id is null')[0] if adds_to_what_stands() else none) }}
-{%- endmacro %}
-
-{% macro repeats_reset() -%}
-    {%- if is_incremental() and examined_so_far() is none -%} delete from {{ this }} where true {%- endif -%}
 {%- endmacro %}
 
 {#- What may be counted: not deleted, known by now, and (unless no id was) not of an event id that landed more than once. -#}

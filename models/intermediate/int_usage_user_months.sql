@@ -3,6 +3,6 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['source_account_id', 'user_id', 'month'],
-    pre_hook='{{ usage_reset() }}',
+    pre_hook='{{ start_over_unless(counted_so_far()) }}',
 ) }}
 {{ usage_months(by='user_id') }}

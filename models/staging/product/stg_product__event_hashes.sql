@@ -2,7 +2,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook='{{ hashes_reset() }}',
+    pre_hook='{{ start_over_unless(hashed_so_far()) }}',
 ) }}
 {%- set hashed = hashed_so_far() %}
 with final as (

@@ -3,7 +3,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='event_id',
-    pre_hook='{{ repeats_reset() }}',
+    pre_hook='{{ start_over_unless(examined_so_far()) }}',
 ) }}
 {%- set hashes = ref('stg_product__event_hashes') %}
 {%- set examined = examined_so_far() %}
