@@ -20,7 +20,13 @@ ACCOUNTS = {
     "mart_engagement_effect": "n_accounts",
 }
 # What a cell says of an earlier one, which may have been small; and how far back that one lies.
-EARLIER = {"previous_value": "before", "change_abs": "before", "change": "before", "value_last_year": "year_before"}
+EARLIER = {
+    "previous_value": "before",
+    "change_abs": "before",
+    "change": "before",
+    "pct_change_vs_previous": "before",
+    "value_last_year": "year_before",
+}
 STEPS = {
     "before": "case cell.period_type when 'quarter' then interval '3 months' else interval '1 month' end",
     "year_before": "interval '1 year'",
