@@ -970,7 +970,7 @@ def csm_grid(sheet: Sheet) -> Picture:
         },
         f"card.period_type = 'ttm' and card.period_start = '{sheet.window or '0001-01-01'}' and card.csm_user_id <> 'all'",
     )
-    cells = [row for row in rows if row["segment"] != "all" and row["accounts"] > 0]
+    cells = [row for row in rows if row["segment"] != "all" and row["accounts"]]
     if not cells:
         return nothing("Retention by CSM and segment", caption, "no complete window of twelve months with CSMs yet")
     canvas, grid = sheet.canvas(), []
