@@ -42,6 +42,8 @@ COLOURS = ("red", "yellow", "green", "unknown")
 GRAIN = ("period_type", "period_start", "segment_type", "segment_value")
 WHOLE = "segment_type = 'all'"
 FEW_ACCOUNTS = 3
+# below it the colour alone tells too little to act on
+LEAST_AUC = 0.6
 MONTHS_SHOWN = 13
 PLOT_HEIGHT = 300
 Z95 = 1.959964
@@ -1307,17 +1309,19 @@ def back_test(sheet: Sheet) -> Picture:
         if last["red_churn_rate"] is not None and last["green_churn_rate"] is not None
         else Markup("Does the score tell the truth?")
     )
-    few = (
-        Markup('<p class="why">Only {} accounts left after the snapshot of {}: read with care.</p>').format(
+    notes = Markup("")
+    if last["auc"] is not None and last["auc"] < LEAST_AUC:
+        notes += Markup('<p class="why">Do not act on the colour alone: the AUC of {} is {}.</p>').format(
+            time(last["snapshot_date"]), sheet.writer.show(last.figure("auc"), "fine")
+        )
+    if last["is_low_confidence"]:
+        notes += Markup('<p class="why">Only {} accounts left after the snapshot of {}: read with care.</p>').format(
             sheet.writer.show(last.figure("n_churned"), "count"), time(last["snapshot_date"])
         )
-        if last["is_low_confidence"]
-        else Markup("")
-    )
     panel = canvas.draw(
         alt.vconcat(*charts, spacing=10).resolve_scale(color="independent"), "Back-test of the health score"
     )
-    return Picture(title, caption, [panel], few)
+    return Picture(title, caption, [panel], notes)
 
 
 def call_list(sheet: Sheet) -> Picture:

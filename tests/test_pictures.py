@@ -44,3 +44,12 @@ def test_somebody_who_only_worked_for_a_segment_has_no_cell_in_the_grid(altered)
     [panel] = pictures.csm_grid(sheet).panels
     assert panel.svg
     assert "Hal Perr" not in panel.svg
+
+
+@pytest.mark.parametrize(("auc", "is_told"), [(0.599, True), (0.6, False), ("null", False)])
+def test_a_score_that_hardly_ranks_tells_not_to_act_on_the_colour_alone(altered, auc, is_told):
+    sheet = altered(
+        f"""update mart_health_backtest set auc = {auc} where segment_value = 'all' and horizon_days = 90
+        and snapshot_date = (select max(snapshot_date) from mart_health_backtest where horizon_days = 90)"""
+    )
+    assert ("Do not act on the colour alone" in pictures.back_test(sheet).notes) == is_told
