@@ -661,7 +661,8 @@ def renewals(sheet: Sheet) -> Picture:
 def nps(sheet: Sheet) -> Picture:
     """6: NPS by quarter with its interval, the answers, and what either side talks about."""
     caption = (
-        "Dot: NPS; bar: 95 % interval; n: answers. Lines at 0, 50 and 70. Below: who answered. Grey: not over yet."
+        "Dot: NPS; bar: 95 % interval; n: answers. Lines at 0, 50 and 70. Below: who answered. Grey: not over yet or few "
+        "answers."
     )
     columns = [
         "value",
@@ -672,7 +673,7 @@ def nps(sheet: Sheet) -> Picture:
         "passives",
         "detractors",
         "is_complete",
-        "is_suppressed",
+        "is_low_confidence",
         "is_significant_change",
         "change",
         "top_promoter_themes",
@@ -694,7 +695,7 @@ def nps(sheet: Sheet) -> Picture:
             "value": row["value"],
             "low": row["ci_low"],
             "high": row["ci_high"],
-            "colour": INK if row["is_complete"] else GREY,
+            "colour": INK if row["is_complete"] and not row["is_low_confidence"] else GREY,
             "token": canvas.mark(f"NPS {quarter_name(row['period_start'])}", row.figure("value"), "score"),
             "low_token": canvas.mark(
                 f"NPS {quarter_name(row['period_start'])}, low end", row.figure("ci_low"), "score"
@@ -770,7 +771,12 @@ def nps(sheet: Sheet) -> Picture:
         title += Markup(", {} on the quarter before, {}").format(
             sheet.writer.show(last.figure("change"), "+score"), beyond
         )
-    notes = Markup(
+    notes = Markup("")
+    if last["is_low_confidence"]:
+        notes += Markup('<p class="why">Few answers (n = {}): read with care.</p>').format(
+            sheet.writer.show(last.figure("n"), "count")
+        )
+    notes += Markup(
         '<dl class="themes"><dt>Promoters talk about</dt><dd {}>{}</dd><dt>Detractors talk about</dt><dd {}>{}</dd></dl>'
     ).format(
         _text_origin(last, "top_promoter_themes"),

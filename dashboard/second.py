@@ -371,11 +371,11 @@ def advocacy(sheet: Sheet) -> Picture:
 
 def sentiment(sheet: Sheet) -> Picture:
     """Mean sentiment of feedback by channel and quarter."""
-    caption = "Mean sentiment by channel, −1 to +1, last six quarters; left out where too few can be judged. Hollow: not over yet."
+    caption = "Mean sentiment by channel, −1 to +1, last six quarters; left out where too few can be judged. Hollow: not over yet or few pieces of feedback."
     rows = sheet.marts.read(
         "kpi_feedback_sentiment",
         GRAIN,
-        ["value", "n", "is_complete"],
+        ["value", "n", "is_complete", "is_low_confidence"],
         "period_type = 'quarter' and segment_type = 'channel' and value is not null and not is_suppressed",
     )
     starts = sorted({row["period_start"] for row in rows})[-6:]
@@ -392,7 +392,7 @@ def sentiment(sheet: Sheet) -> Picture:
             "quarter": month_name(row["period_start"]),
             "channel": in_words(row["segment_value"]),
             "value": row["value"],
-            "fill": "white" if not row["is_complete"] else BLUE,
+            "fill": BLUE if row["is_complete"] and not row["is_low_confidence"] else "white",
             "token": canvas.mark(
                 f"{in_words(row['segment_value'])}, {quarter_name(row['period_start'])}", row.figure("value"), "fine"
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,10 +10,11 @@ from contextlib import ExitStack
 import duckdb
 import pytest
 
-from dashboard import pictures
+from dashboard import pictures, second
 from dashboard.marts import open_marts
 from dashboard.pictures import Sheet
-from dashboard.show import Writer
+from dashboard.show import BLUE, GREY, INK, Panel, Writer
+from tests.pages import read_page
 
 Altered = Callable[..., Sheet]
 
@@ -31,6 +33,17 @@ def altered(sample, tmp_path) -> Iterator[Altered]:
             return Sheet(stack.enter_context(open_marts(file)), Writer("USD"))
 
         yield alter
+
+
+def fills(panel: Panel, column: str, **key: str) -> set[str]:
+    """The colours of the marks that show this column of these rows."""
+    return {
+        mark.attributes["fill"]
+        for mark in read_page(panel.svg).figures
+        if mark.tag == "path"
+        and mark.attributes["data-column"] == column
+        and json.loads(mark.attributes["data-key"]).items() >= key.items()
+    }
 
 
 def test_somebody_who_only_worked_for_a_segment_has_no_cell_in_the_grid(altered):
@@ -53,3 +66,25 @@ def test_a_score_that_hardly_ranks_tells_not_to_act_on_the_colour_alone(altered,
         and snapshot_date = (select max(snapshot_date) from mart_health_backtest where horizon_days = 90)"""
     )
     assert ("Do not act on the colour alone" in pictures.back_test(sheet).notes) == is_told
+
+
+def test_an_nps_of_few_answers_is_grey_and_says_so(altered):
+    """The third quarter rests on 29 answers, the second on more than a hundred, the fourth is not over."""
+    sheet = altered(
+        """update kpi_net_promoter_score set n = 29, is_low_confidence = true
+        where period_type = 'quarter' and segment_type = 'all' and period_start = '2026-07-01'"""
+    )
+    picture = pictures.nps(sheet)
+    [panel] = picture.panels
+    colours = {f"2026-{month}-01": colour for month, colour in (("04", INK), ("07", GREY), ("10", GREY))}
+    for quarter, colour in colours.items():
+        assert fills(panel, "value", period_start=quarter) == {colour}
+    assert "Few answers (n = <data" in picture.notes
+
+
+def test_sentiment_of_few_pieces_of_feedback_is_hollow(altered):
+    """In a quarter of the sample more than a hundred come by survey and less than 30 by web form."""
+    [panel] = second.sentiment(altered()).panels
+    assert fills(panel, "value", segment_value="survey", period_start="2026-07-01") == {BLUE}
+    assert fills(panel, "value", segment_value="survey", period_start="2026-10-01") == {"white"}
+    assert fills(panel, "value", segment_value="web_form") == {"white"}
