@@ -532,12 +532,7 @@ def _health_grid(sheet: Sheet, today: date, then: date) -> Panel:
             "then": f"{LETTERS[cell['then']]} {cell['then']}",
             "now": f"{LETTERS[cell['now']]} {cell['now']}",
             "arr": float(cell["arr"]),
-            "worse": COLOURS.index(cell["now"]) < COLOURS.index(cell["then"]),
-            "kind": "same"
-            if cell["now"] == cell["then"]
-            else "worse"
-            if COLOURS.index(cell["now"]) < COLOURS.index(cell["then"])
-            else "better",
+            "kind": _turn(cell["then"], cell["now"]),
             "text": sheet.writer.text(cell["arr"], "money"),
             "token": canvas.mark(f"ARR {cell['then']} then, {cell['now']} now", cell.figure("arr"), "money"),
             "count": f"{cell['accounts']:,} acc.",
@@ -558,7 +553,7 @@ def _health_grid(sheet: Sheet, today: date, then: date) -> Panel:
         ),
         y=alt.Y("then:N", sort=order, axis=alt.Axis(title=f"colour on {then}", grid=False, labelColor=INK)),
     )
-    kinds = alt.Scale(domain=["same", "worse", "better"], range=[LIGHT, "#f6cdb0", "#bfe6d8"])
+    kinds = alt.Scale(domain=["same", "worse", "better", "unscored"], range=[LIGHT, "#f6cdb0", "#bfe6d8", "#d5d9df"])
     chart = (
         base.mark_rect(stroke="white", strokeWidth=2).encode(
             color=alt.Color("kind:N", scale=kinds, legend=alt.Legend(orient="bottom")),
@@ -572,6 +567,15 @@ def _health_grid(sheet: Sheet, today: date, then: date) -> Panel:
         )
     ).properties(width=PANEL_WIDTH - 100, height=alt.Step(66))
     return canvas.draw(chart, "ARR by health colour then and now")
+
+
+def _turn(then: str, now: str) -> str:
+    """Whether a health colour got better; of what has no score on one of the two days nobody knows."""
+    if now == then:
+        return "same"
+    if "unknown" in (then, now):
+        return "unscored"
+    return "worse" if COLOURS.index(now) < COLOURS.index(then) else "better"
 
 
 def renewals(sheet: Sheet) -> Picture:

@@ -34,7 +34,7 @@ STATUS_WORDS = {
     "no_data": "no data",
     "not_due": "target not due yet",
 }
-TREND_WORDS = {"improving": "better", "worsening": "worse", "flat": "no change"}
+TREND_WORDS = {"improving": "better", "worsening": "worse", "steady": "no change"}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import duckdb
 import pytest
 
-from dashboard import pictures, second
+from dashboard import pictures, second, tiles
 from dashboard.marts import open_marts
 from dashboard.pictures import Sheet
-from dashboard.show import BLUE, GREY, INK, Panel, Writer
+from dashboard.show import BLUE, GREY, INK, LIGHT, Panel, Writer
 from tests.pages import read_page
 
 Altered = Callable[..., Sheet]
@@ -88,3 +88,37 @@ def test_sentiment_of_few_pieces_of_feedback_is_hollow(altered):
     assert fills(panel, "value", segment_value="survey", period_start="2026-07-01") == {BLUE}
     assert fills(panel, "value", segment_value="survey", period_start="2026-10-01") == {"white"}
     assert fills(panel, "value", segment_value="web_form") == {"white"}
+
+
+def test_a_kpi_that_stays_as_it_was_says_so(altered):
+    sheet = altered(
+        """update mart_kpi_values set trend = 'steady', change_abs = 0 where kpi_id = 'net_promoter_score'
+        and period_type = 'month' and period_start = '2026-10-01' and segment_type = 'all'"""
+    )
+    [tile] = [tile for tile in tiles.tiles(sheet) if "net_promoter_score" in tile.link]
+    assert 'class="change steady"' in tile.change
+    assert tile.change.endswith(" no change</span>")
+
+
+def test_an_account_that_lost_its_score_did_not_get_better(altered):
+    """Of three red accounts one stayed red, one turned yellow and one can't be scored any more; one came to a score."""
+    sheet = altered(
+        "delete from fct_health_scores",
+        """insert into fct_health_scores by name
+        select account_id, colour, cast(day as date) as score_date, 100 as current_mrr
+        from (values
+            ('a', '2026-09-30', 'red'), ('a', '2026-10-31', 'red'),
+            ('b', '2026-09-30', 'red'), ('b', '2026-10-31', 'yellow'),
+            ('c', '2026-09-30', 'red'), ('c', '2026-10-31', 'unknown'),
+            ('d', '2026-09-30', 'unknown'), ('d', '2026-10-31', 'red')
+        ) as scores(account_id, day, colour)""",
+    )
+    _, grid = pictures.health(sheet).panels
+    colours = {
+        (then, now): fills(grid, "sum(12 * today.current_mrr)", **key)
+        for then, now in (("red", "red"), ("red", "yellow"), ("red", "unknown"), ("unknown", "red"))
+        for key in [{"coalesce(earlier.colour, 'unknown')": then, "coalesce(today.colour, 'unknown')": now}]
+    }
+    assert colours[("red", "yellow")] == {"#bfe6d8"}
+    assert colours[("red", "red")] == {LIGHT}
+    assert colours[("red", "unknown")] == colours[("unknown", "red")] == {"#d5d9df"}
