@@ -329,6 +329,23 @@ def test_the_browser_draws_the_pages_and_asks_for_nothing_else(sample, folder, b
     assert len(list(tmp_path.glob("*.png"))) == len(LOOKED_AT) + 1
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_of_cuts_can_be_read_beside_their_targets(folder, browser, width):
+    """A target beside the value had left a name no more than the width of a letter."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    for slug in ("net_revenue_retention", "time_to_first_value"):
+        page.goto((folder / f"kpis/{slug}.html").as_uri())
+        assert page.locator(".cut .status").count() >= 3
+        sizes = page.evaluate(
+            """() => [...document.querySelectorAll('.cut')].map(table => [
+                Math.min(...[...table.querySelectorAll('td.name')].map(cell => cell.getBoundingClientRect().width)),
+                table.getBoundingClientRect().right - table.parentElement.getBoundingClientRect().right])"""
+        )
+        assert min(name for name, _ in sizes) >= 100
+        assert max(beyond for _, beyond in sizes) <= 0
+    page.close()
+
+
 def test_marks_stand_where_their_value_says(sample, folder, browser):
     """A picture that is drawn wrongly would still name right values: places on the screen must follow them."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
