@@ -156,8 +156,8 @@ def _scores(sheet: Sheet) -> dict[str, list[Row]]:
             "fct_health_scores",
             ["account_id", "score_date"],
             ["score", "colour"],
-            f"score_date > {first} and (score_date = last_day(score_date) or score_date = "
-            "(select max(score_date) from fct_health_scores))",
+            f"score_date > {first} and (account_id, score_date) in "
+            "(select (account_id, max(score_date)) from fct_health_scores group by account_id, date_trunc('month', score_date))",
             order="score_date",
         )
     )
@@ -177,19 +177,22 @@ def _attributes(row: Row, column: str) -> str:
 
 
 def _score_line(sheet: Sheet, rows: list[Row]) -> Markup:
-    """The health score by month, each point with the letter of its colour."""
+    """The last health score of each month, each point with the letter of its colour; no line where months have none."""
     known = [row for row in rows if row["score"] is not None]
     if not known:
         return Markup("")
     width, height = 480, 120
-    step = (width - 70) / max(len(known) - 1, 1)
-    places = [(34 + place * step, 104 - row["score"] * 0.88) for place, row in enumerate(known)]
+    months = [_months_between(known[0]["score_date"], row["score_date"]) for row in known]
+    step = (width - 70) / max(months[-1], 1)
+    places = [(34 + month * step, 104 - row["score"] * 0.88) for month, row in zip(months, known, strict=True)]
+    follows = [later == month + 1 for month, later in pairwise([-2, *months])]
     parts = [
         f'<line class="rule" x1="26" x2="{width - 8}" y1="{104 - level * 0.88:.0f}" y2="{104 - level * 0.88:.0f}"/>'
         f'<text class="axis" x="20" y="{108 - level * 0.88:.0f}">{level}</text>'
         for level in (0, 50, 100)
     ]
-    parts.append('<polyline points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in places) + '"/>')
+    run = " ".join(f"{'L' if on else 'M'}{x:.1f},{y:.1f}" for on, (x, y) in zip(follows, places, strict=True))
+    parts.append(f'<path class="run" d="{run}"/>')
     for row, (x, y) in zip(known, places, strict=True):
         colour = row["colour"] if row["colour"] in HEALTH else "unknown"
         said = f"{month_name(row['score_date'])}: {sheet.writer.text(row['score'], 'score')}, {colour}"
@@ -207,27 +210,32 @@ def _score_line(sheet: Sheet, rows: list[Row]) -> Markup:
     )
 
 
+def _months_between(first: date, later: date) -> int:
+    return (later.year - first.year) * 12 + later.month - first.month
+
+
 def _mrr_bars(sheet: Sheet, rows: list[Row]) -> Markup:
-    """MRR at the end of each month."""
+    """MRR at the end of each month; no bar in months without any."""
     if not any(row["closing_mrr"] for row in rows):
         return Markup("")
     width, height, base = 480, 120, 100
     top = max(row["closing_mrr"] for row in rows)
-    step = (width - 16) / max(len(rows), 6)
+    months = [_months_between(rows[0]["month"], row["month"]) for row in rows]
+    step = (width - 16) / max(months[-1] + 1, 6)
     parts = []
-    for place, row in enumerate(rows):
+    for month, row in zip(months, rows, strict=True):
         tall = float(row["closing_mrr"] / top) * 80
         said = f"{month_name(row['month'])}: {sheet.writer.text(row['closing_mrr'], 'money')}"
         parts.append(
-            f'<rect class="month" x="{8 + place * step:.1f}" y="{base - tall:.1f}" width="{step * 0.75:.1f}" height="{tall:.1f}" '
+            f'<rect class="month" x="{8 + month * step:.1f}" y="{base - tall:.1f}" width="{step * 0.75:.1f}" height="{tall:.1f}" '
             f"{_attributes(row, 'closing_mrr')}><title>{escape(said)}</title></rect>"
         )
     last = rows[-1]
-    right = 8 + (len(rows) - 0.25) * step
+    right = 8 + (months[-1] + 0.75) * step
     label = f'<text class="mark" x="{right:.1f}" y="{base - float(last["closing_mrr"] / top) * 80 - 6:.1f}" '
     label += f"{_attributes(last, 'closing_mrr')}>{escape(sheet.writer.text(last['closing_mrr'], 'money'))}</text>"
     ends = f'<text class="axis first" x="8" y="114">{month_name(rows[0]["month"])}</text>'
-    ends += f'<text class="axis" x="{right:.1f}" y="114">{month_name(last["month"])}</text>' if len(rows) > 3 else ""
+    ends += f'<text class="axis" x="{right:.1f}" y="114">{month_name(last["month"])}</text>' if months[-1] > 2 else ""
     return Markup(
         f'<svg class="drawn" viewBox="0 0 {width} {height}" role="img" aria-label="MRR by month">'
         + "".join(parts)

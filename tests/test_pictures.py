@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ import duckdb
 import pytest
 
 from dashboard import pictures, second, tiles
+from dashboard.account_pages import account_pages
 from dashboard.marts import open_marts
 from dashboard.pictures import Sheet
 from dashboard.show import BLUE, GREY, INK, LIGHT, Panel, Writer
@@ -122,3 +124,27 @@ def test_an_account_that_lost_its_score_did_not_get_better(altered):
     assert colours[("red", "yellow")] == {"#bfe6d8"}
     assert colours[("red", "red")] == {LIGHT}
     assert colours[("red", "unknown")] == colours[("unknown", "red")] == {"#d5d9df"}
+
+
+def test_months_without_a_score_or_mrr_keep_their_place(altered):
+    """A customer from January to March and again from September 2026: of nine months four have a point and a bar."""
+    months = ("2026-01-31", "2026-02-28", "2026-03-31", "2026-09-20", "2026-09-29")
+    sheet = altered(
+        "delete from fct_health_scores",
+        f"""insert into fct_health_scores by name
+        select account_id, unnest({list(months)})::date as score_date, 50 as score, 'yellow' as colour
+        from (select min(account_id) as account_id from mart_account_360)""",
+        "delete from fct_account_mrr_months",
+        f"""insert into fct_account_mrr_months by name
+        select account_id, unnest({[f"{day[:7]}-01" for day in months[:4]]})::date as month, 100 as closing_mrr
+        from (select min(account_id) as account_id from mart_account_360)""",
+    )
+    [(account,)] = sheet.marts.con.execute("select min(account_id) from mart_account_360").fetchall()
+    [page] = [page for path, _, page in account_pages(sheet) if path == f"accounts/{account}.html"]
+    dots = [float(mark.attributes["cx"]) for mark in read_page(page["score_line"]).figures]
+    bars = [float(mark.attributes["x"]) for mark in read_page(page["mrr_bars"]).figures if mark.tag == "rect"]
+    for places in (dots, bars):
+        first, *_, last = places
+        assert [(place - first) / (last - first) * 8 for place in places] == pytest.approx([0, 1, 2, 8], abs=0.01)
+    [run] = re.findall('class="run" d="(.*?)"', page["score_line"])
+    assert re.findall("[ML]", run) == ["M", "L", "L", "M"]
