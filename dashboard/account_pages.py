@@ -73,7 +73,7 @@ def account_pages(sheet: Sheet) -> Iterator[tuple[str, str, dict[str, Any]]]:
         ],
         order="mrr desc nulls last, account_id",
     )
-    csms = dict(sheet.marts.con.execute("select csm_user_id, full_name from dim_csms").fetchall())
+    csms = sheet.marts.csm_names
     places = sheet.marts.con.execute(
         "select account_id, industry, country, customer_since from dim_accounts"
     ).fetchall()

@@ -40,16 +40,15 @@ def kpi_pages(sheet: Sheet, places: dict[str, str]) -> Iterator[tuple[str, str, 
         ],
         order="category, kpi_name",
     )
-    csms = dict(sheet.marts.con.execute("select csm_user_id, full_name from dim_csms").fetchall())
     trends, summaries = TrendChart(sheet), []
     for kpi in kpis:
-        page = _page(sheet, kpi, csms, trends)
+        page = _page(sheet, kpi, trends)
         summaries.append({**page, "kpi": kpi})
         yield f"kpis/{kpi['kpi_id']}.html", "kpi.html", {**page, "place": places.get(kpi["kpi_id"]), "here": "kpis"}
     yield "kpis.html", "kpis.html", {"kpis": summaries, "here": "kpis"}
 
 
-def _page(sheet: Sheet, kpi: Row, csms: dict[str, str], trends: TrendChart) -> dict[str, Any]:
+def _page(sheet: Sheet, kpi: Row, trends: TrendChart) -> dict[str, Any]:
     slug, unit = kpi["kpi_id"], kpi["unit"]
     kind = main_period(sheet, slug)
     rows = history(sheet, slug, kind)
@@ -63,7 +62,7 @@ def _page(sheet: Sheet, kpi: Row, csms: dict[str, str], trends: TrendChart) -> d
         "kpi": kpi,
         "latest": latest,
         "trend": trends.draw(rows[-PERIODS_SHOWN:], kpi["kpi_name"], unit),
-        "cuts": _cuts(sheet, slug, unit, complete[-1], csms) if complete else [],
+        "cuts": _cuts(sheet, slug, unit, complete[-1]) if complete else [],
         "period": period_words(complete[-1]) if complete else Markup(""),
         "prose": bullets(sheet.marts.comments[f"kpi_{slug}"]),
         "sql": model_sql(slug),
@@ -98,7 +97,7 @@ def _latest(sheet: Sheet, row: Row, unit: str) -> dict[str, Markup]:
     }
 
 
-def _cuts(sheet: Sheet, slug: str, unit: str, last: Row, csms: dict[str, str]) -> list[dict[str, Any]]:
+def _cuts(sheet: Sheet, slug: str, unit: str, last: Row) -> list[dict[str, Any]]:
     rows = sheet.marts.read(
         "mart_kpi_values",
         ["kpi_id", *GRAIN],
@@ -113,20 +112,20 @@ def _cuts(sheet: Sheet, slug: str, unit: str, last: Row, csms: dict[str, str]) -
     return [
         {
             "name": in_words(cut),
-            "rows": [_cut_row(sheet, row, unit, group, csms) for row in group[:VALUES_OF_A_CUT]],
+            "rows": [_cut_row(sheet, row, unit, group) for row in group[:VALUES_OF_A_CUT]],
             "more": max(len(group) - VALUES_OF_A_CUT, 0),
         }
         for cut, group in cuts.items()
     ]
 
 
-def _cut_row(sheet: Sheet, row: Row, unit: str, group: list[Row], csms: dict[str, str]) -> dict[str, Any]:
+def _cut_row(sheet: Sheet, row: Row, unit: str, group: list[Row]) -> dict[str, Any]:
     name = row["segment_value"]
     shown = [abs(one["value"]) for one in group if one["value"] is not None and not one["is_suppressed"]]
     hidden = row["value"] is None or row["is_suppressed"]
     width = 0 if hidden or not max(shown, default=0) else abs(row["value"]) / max(shown) * 100
     return {
-        "name": csms.get(name) or in_words(name),
+        "name": sheet.marts.csm_names.get(name) or in_words(name),
         "value": Markup("–") if row["is_suppressed"] else sheet.writer.show(row.figure("value"), unit),
         "reason": short_reason(row),
         "n": sheet.writer.show(row.figure("n"), "count"),

@@ -109,6 +109,17 @@ class Marts:
         return row[0] if row else None
 
     @cached_property
+    def csm_names(self) -> dict[str, str]:
+        """CSM -> the name that pages show; who shares it with somebody is told apart by the id."""
+        return dict(
+            self.con.execute(
+                """select csm_user_id, coalesce(full_name, csm_user_id)
+                    || case when count(*) over (partition by full_name) > 1 then ' (' || csm_user_id || ')' else '' end
+                from dim_csms"""
+            ).fetchall()
+        )
+
+    @cached_property
     def comments(self) -> dict[str, str]:
         """What the published file says of each of its tables, by name."""
         rows = self.con.execute("select table_name, comment from duckdb_tables() order by 1").fetchall()

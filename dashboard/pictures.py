@@ -973,7 +973,6 @@ def csm_grid(sheet: Sheet) -> Picture:
             "team": "card.team",
         },
         {
-            "name": "card.full_name",
             "nrr": "card.nrr",
             "against": "card.nrr_vs_segment",
             "accounts": "card.accounts",
@@ -987,7 +986,7 @@ def csm_grid(sheet: Sheet) -> Picture:
         return nothing("Retention by CSM and segment", caption, "no complete window of twelve months with CSMs yet")
     canvas, grid = sheet.canvas(), []
     for row in cells:
-        name, segment = row["name"] or row["csm"], in_words(row["segment"])
+        name, segment = sheet.marts.csm_names[row["csm"]], in_words(row["segment"])
         few = row["accounts"] < FEW_ACCOUNTS or row["hidden"] or row["nrr"] is None
         grid.append(
             {
@@ -1003,15 +1002,15 @@ def csm_grid(sheet: Sheet) -> Picture:
         )
     ratings = [
         {
-            "csm": row["name"] or row["csm"],
+            "csm": sheet.marts.csm_names[row["csm"]],
             "segment": "onb. rating",
             "text": sheet.writer.text(row["rating"], "fine"),
-            "token": canvas.mark(f"onboarding rating of {row['name'] or row['csm']}", row.figure("rating"), "fine"),
+            "token": canvas.mark(
+                f"onboarding rating of {sheet.marts.csm_names[row['csm']]}", row.figure("rating"), "fine"
+            ),
         }
         for row in rows
-        if row["segment"] == "all"
-        and row["rating"] is not None
-        and (row["name"] or row["csm"]) in {cell["csm"] for cell in grid}
+        if row["segment"] == "all" and row["rating"] is not None and row["csm"] in {cell["csm"] for cell in cells}
     ]
     known = [row for row in grid if not row["few"]]
     reach = max([abs(cell["against"]) for cell in known if cell["against"] is not None] or [0.1]) or 0.1
@@ -1358,7 +1357,6 @@ def call_list(sheet: Sheet) -> Picture:
     )
     if not rows:
         return nothing("Whom to call", caption, "no account needs action", span=3)
-    names = dict(sheet.marts.con.execute("select csm_user_id, full_name from dim_csms").fetchall())
     lines = Markup("").join(
         Markup(
             '<tr><td>{}</td><td class="name">{}</td><td class="num">{}</td><td>{}</td><td class="num">{}</td>'
@@ -1367,7 +1365,7 @@ def call_list(sheet: Sheet) -> Picture:
             colour_badge(row["health_colour"]),
             account_link(row["account_id"], row["account_name"]),
             sheet.writer.show(row.figure("arr"), "money"),
-            names.get(row["csm_user_id"]) or row["csm_user_id"],
+            sheet.marts.csm_names.get(row["csm_user_id"]) or row["csm_user_id"],
             sheet.writer.show(row.figure("score_change"), "+score"),
             time(row["next_renewal_on"]),
             row["reason"],

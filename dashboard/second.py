@@ -110,7 +110,7 @@ def expansion(sheet: Sheet) -> Picture:
         f"segment_type = 'csm' and not is_suppressed and period_start = '{sheet.quarter or '0001-01-01'}'",
         order="expansion_arr desc, segment_value",
     )
-    csms = dict(sheet.marts.con.execute("select csm_user_id, full_name from dim_csms").fetchall())
+    csms = sheet.marts.csm_names
     rows = [row for row in rows if row["segment_value"] in csms]
     if not rows:
         return nothing("Expansion by CSM", caption, "no complete quarter that a CSM began with three customers")

@@ -148,3 +148,16 @@ def test_months_without_a_score_or_mrr_keep_their_place(altered):
         assert [(place - first) / (last - first) * 8 for place in places] == pytest.approx([0, 1, 2, 8], abs=0.01)
     [run] = re.findall('class="run" d="(.*?)"', page["score_line"])
     assert re.findall("[ML]", run) == ["M", "L", "L", "M"]
+
+
+def test_two_csms_of_one_name_are_two(altered):
+    """Their bars had stood on each other, and their cells of the grid had been one."""
+    sheet = altered("update dim_csms set full_name = 'Ada Abbott'")
+    ids = [csm for (csm,) in sheet.marts.con.execute("select csm_user_id from dim_csms").fetchall()]
+    names = {f"Ada Abbott ({csm})" for csm in ids}
+    assert len(names) >= 4
+    for picture in (pictures.csm_grid(sheet), second.expansion(sheet)):
+        [panel] = picture.panels
+        shown = {name for name in names if f">{name}<" in panel.svg}
+        assert len(shown) >= 3
+        assert ">Ada Abbott<" not in panel.svg
