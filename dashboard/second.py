@@ -176,7 +176,8 @@ def _service_trend(sheet: Sheet, kpi: str, title: str, unit: str, axis: str) -> 
     if not known:
         return Panel(None, reason=f"{title}: nothing to show yet")
     canvas = sheet.canvas()
-    points = [
+    points = [{"month": month_name(row["period_start"]), "target": row["target"]} for row in rows if row not in known]
+    points += [
         {
             "month": month_name(row["period_start"]),
             "value": row["value"],
@@ -188,14 +189,16 @@ def _service_trend(sheet: Sheet, kpi: str, title: str, unit: str, axis: str) -> 
         }
         for row in known
     ]
-    order = [point["month"] for point in points]
+    order = [month_name(row["period_start"]) for row in rows]
     base = alt.Chart(canvas.data(points)).encode(
         x=alt.X("month:N", sort=order, axis=alt.Axis(title=None, labelAngle=0, grid=False, values=order[::-1][::4]))
     )
     chart = alt.layer(
         base.mark_line(color=MUTED, strokeDash=[4, 3]).encode(y=alt.Y("target:Q")),
         base.mark_line(color=BLUE, strokeWidth=2).encode(y=alt.Y("firm:Q")),
-        base.mark_point(size=30, opacity=1).encode(
+        base.transform_filter("isValid(datum.value)")
+        .mark_point(size=30, opacity=1)
+        .encode(
             y=alt.Y(
                 "value:Q", scale=alt.Scale(zero=False, padding=8), axis=alt.Axis(title=None, tickCount=4, format=axis)
             ),

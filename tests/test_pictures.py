@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 
 import duckdb
 import pytest
@@ -161,3 +162,22 @@ def test_two_csms_of_one_name_are_two(altered):
         shown = {name for name in names if f">{name}<" in panel.svg}
         assert len(shown) >= 3
         assert ">Ada Abbott<" not in panel.svg
+
+
+def test_a_month_that_is_suppressed_keeps_its_place_in_the_trend(altered):
+    """Where August would be there is a gap."""
+    sheet = altered(
+        """update mart_kpi_values set value = null, is_suppressed = true where period_type = 'month'
+        and kpi_id = 'customer_satisfaction_score' and period_start = '2026-08-01'"""
+    )
+    panel = second.service(sheet).panels[0]
+    dots = sorted(
+        float(re.match(r"translate\(([\d.]+)", mark.attributes["transform"])[1])
+        for mark in read_page(panel.svg).figures
+        if mark.tag == "path"
+    )
+    steps = [later - earlier for earlier, later in pairwise(dots)]
+    # thirteen months to October 2026: after the tenth dot, July, one place is free
+    assert len(dots) == 12
+    assert steps[9] == pytest.approx(2 * steps[0], rel=1e-3)
+    assert steps[:9] + steps[10:] == pytest.approx([steps[0]] * 10, rel=1e-3)
