@@ -45,6 +45,7 @@ FEW_ACCOUNTS = 3
 # below it the colour alone tells too little to act on
 LEAST_AUC = 0.6
 MONTHS_SHOWN = 13
+SEGMENTS_A_ROW = 4
 PLOT_HEIGHT = 300
 Z95 = 1.959964
 
@@ -328,16 +329,16 @@ def retention(sheet: Sheet) -> Picture:
     order = [ends(day) for day in starts]
     whole = [point for point in points if point["segment"] == "all"]
     chart = _retention_lines(whole, order, target, sheet.writer, canvas)
-    charts = [chart]
+    charts: list[alt.TopLevelMixin] = [chart]
     segments = sorted({point["segment"] for point in points} - {"all"})
     domain = [min(point["value"] for point in points) - 0.03, max(point["value"] for point in points) + 0.03]
-    small = [
-        _small_lines(
-            [point for point in points if point["segment"] == segment], order, domain, segment, canvas, place == 0
-        )
-        for place, segment in enumerate(segments[:4])
-    ]
-    if small:
+    for start in range(0, len(segments), SEGMENTS_A_ROW):
+        small = [
+            _small_lines(
+                [point for point in points if point["segment"] == segment], order, domain, segment, canvas, place == 0
+            )
+            for place, segment in enumerate(segments[start : start + SEGMENTS_A_ROW])
+        ]
         charts.append(alt.hconcat(*small, spacing=12))
     hidden = sorted({in_words(row["segment_value"]) for _, row in rows if row["is_suppressed"]})
     notes = Markup("")
@@ -878,7 +879,7 @@ def pain_points(sheet: Sheet) -> Picture:
     rows = sheet.marts.read(
         "mart_feedback_themes",
         ["month", "theme", "source"],
-        ["n_items_change", "mean_sentiment", "arr_affected", "open_action_id", "n_items", "impact_rank"],
+        ["n_items_change", "mean_sentiment", "arr_affected", "open_action_id", "impact_rank", "negative_share"],
         f"month = '{month}' and source = 'all' and theme <> 'unclassified' and mean_sentiment is not null and n_items > 0",
         order="arr_affected desc, theme",
     )
@@ -925,12 +926,23 @@ def pain_points(sheet: Sheet) -> Picture:
         + base.mark_text(fontSize=10.5).encode(y=alt.Y("label_at:Q"), text=alt.Text("theme:N"))
     ).properties(width=PANEL_WIDTH - 60, height=PLOT_HEIGHT)
     worst = min(rows, key=lambda row: (row["impact_rank"] is None, row["impact_rank"] or 0))
-    title = Markup("{} hurts most revenue: {} ARR in {}").format(
-        in_words(worst["theme"]).capitalize(),
-        sheet.writer.show(worst.figure("arr_affected"), "money"),
-        time(month, month_name(month, long=True)),
+    title = Markup("What customers talk about")
+    if worst["negative_share"]:
+        title = Markup("{} hurts most revenue: {} ARR in {}").format(
+            in_words(worst["theme"]).capitalize(),
+            sheet.writer.show(worst.figure("arr_affected"), "money"),
+            time(month, month_name(month, long=True)),
+        )
+    [whole] = sheet.marts.read(
+        "kpi_feedback_sentiment",
+        GRAIN,
+        ["unclassified_share"],
+        f"{WHOLE} and period_type = 'month' and period_start = '{month}'",
     )
-    return Picture(title, caption, [canvas.draw(chart, "Themes of feedback")])
+    notes = Markup('<p class="small muted">Without a theme, and not drawn: {} of the feedback of {}.</p>').format(
+        sheet.writer.show(whole.figure("unclassified_share"), "share"), time(month, month_name(month, long=True))
+    )
+    return Picture(title, caption, [canvas.draw(chart, "Themes of feedback")], notes)
 
 
 def _spread_labels(bubbles: list[dict[str, Any]]) -> list[float]:
@@ -1068,8 +1080,12 @@ def csm_grid(sheet: Sheet) -> Picture:
             .encode(x=x, y=y, text=alt.Text("text:N"), description=alt.Description("token:N"))
         )
     chart = alt.layer(*layers).properties(width=PANEL_WIDTH - 104, height=alt.Step(30))
-    best = max(known, key=lambda cell: cell["against"] or -9.0, default=None)
-    title = f"{best['csm']} is furthest above the segment" if best else "Books are too small to compare"
+    ahead = [cell for cell in known if round(cell["against"] or 0.0, 3) > 0]
+    best = max(ahead, key=lambda cell: cell["against"], default=None)
+    if best:
+        title = f"{best['csm']} is furthest above the segment"
+    else:
+        title = "No book is above its segment" if known else "Books are too small to compare"
     return Picture(Markup("{}").format(title), caption, [canvas.draw(chart, "NRR by CSM and segment")])
 
 

@@ -164,6 +164,41 @@ def test_two_csms_of_one_name_are_two(altered):
         assert ">Ada Abbott<" not in panel.svg
 
 
+def test_every_segment_has_its_retention(altered):
+    """Six segments beside the company, two more than stand in a row."""
+    segments = [f"sector {letter}" for letter in "abcdef"]
+    sheet = altered(
+        *(
+            f"""insert into {table} by name
+            select * replace ('segment' as segment_type, unnest({segments}) as segment_value)
+            from {table} where period_type = 'ttm' and segment_type = 'all'"""
+            for table in ("kpi_net_revenue_retention", "kpi_gross_revenue_retention")
+        )
+    )
+    [panel] = pictures.retention(sheet).panels
+    shown = [json.loads(mark.attributes["data-key"])["segment_value"] for mark in read_page(panel.svg).figures]
+    assert set(shown) >= {"all", *segments}
+
+
+@pytest.mark.parametrize(
+    ("against", "title"), [("-0.1", "No book is above its segment"), ("0.1", " is furthest above the segment")]
+)
+def test_nobody_is_called_best_who_is_below_the_segment(altered, against, title):
+    sheet = altered(f"update mart_csm_scorecards set nrr_vs_segment = {against} where nrr_vs_segment is not null")
+    assert pictures.csm_grid(sheet).title.endswith(title)
+
+
+@pytest.mark.parametrize(("share", "is_told"), [("0", False), ("0.2", True)])
+def test_a_theme_of_which_nobody_complains_hurts_no_revenue(altered, share, is_told):
+    sheet = altered(f"update mart_feedback_themes set negative_share = {share}")
+    assert ("hurts most revenue" in pictures.pain_points(sheet).title) == is_told
+
+
+def test_the_share_of_feedback_without_a_theme_stands_below_the_themes(altered):
+    sheet = altered("update kpi_feedback_sentiment set unclassified_share = 0.125 where segment_type = 'all'")
+    assert ">12 %</data> of the feedback of <time" in pictures.pain_points(sheet).notes
+
+
 def test_a_month_that_is_suppressed_keeps_its_place_in_the_trend(altered):
     """Where August would be there is a gap."""
     sheet = altered(
