@@ -17,6 +17,7 @@ from dashboard.account_pages import account_pages
 from dashboard.marts import open_marts
 from dashboard.pictures import Sheet
 from dashboard.show import BLUE, GREY, INK, LIGHT, Panel, Writer
+from dashboard.site import write_pages
 from tests.pages import read_page
 
 Altered = Callable[..., Sheet]
@@ -216,3 +217,18 @@ def test_a_month_that_is_suppressed_keeps_its_place_in_the_trend(altered):
     assert len(dots) == 12
     assert steps[9] == pytest.approx(2 * steps[0], rel=1e-3)
     assert steps[:9] + steps[10:] == pytest.approx([steps[0]] * 10, rel=1e-3)
+
+
+def test_an_account_without_a_score_is_not_said_to_have_one(altered, tmp_path):
+    """The customer with the smallest id loses its score, the one with the greatest keeps it."""
+    scored = "from mart_account_360 where health_score is not null"
+    sheet = altered(
+        f"create table chosen as select min(account_id) as without, max(account_id) as scored {scored}",
+        "update mart_account_360 set health_score = null where account_id = (select without from chosen)",
+    )
+    [(without, scored)] = sheet.marts.con.execute("select * from chosen").fetchall()
+    write_pages(sheet.marts, tmp_path, parts=(lambda one, _: account_pages(one),))
+    said = {account: (tmp_path / "accounts" / f"{account}.html").read_text() for account in (without, scored)}
+    assert "No score: less than half of the weight has data." in said[without]
+    assert "The score is 100 minus the points lost." in said[scored]
+    assert "The score is 100 minus the points lost." not in said[without]
