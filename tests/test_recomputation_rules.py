@@ -325,6 +325,24 @@ def test_ninety_of_a_hundred_is_ninety_percent_both_ways_when_nobody_joins(landi
     assert (row["value"], row["naive_end_over_start"]) == (0.9, 0.9)
 
 
+def test_who_is_paused_all_along_is_a_customer_at_both_ends(landing):
+    """Two pay and one is paused at either end: 3 of 3, though the cohort holds the two that pay."""
+    for name in ("pays", "pays_too", "paused"):
+        landing.account(name)
+        subscription = landing.subscription(name, day("2024-01-01"))
+    landing.add(
+        "billing_subscription_pauses", pause_id="p", subscription_id=subscription, paused_from=day("2024-01-20")
+    )
+    row = one(
+        landing.run(date(2024, 2, 29))["kpi_customer_retention_rate"],
+        period_type="month",
+        period_start=date(2024, 2, 1),
+        segment_type="all",
+    )
+    assert (row["opening_logos"], row["opening_logos_total"], row["closing_logos_total"]) == (2, 3, 3)
+    assert (row["value"], row["naive_end_over_start"]) == (1.0, 1.0)
+
+
 def test_retention_of_revenue(landing):
     """Opening 400: one doubles, one halves, one leaves, one pauses; a new one never counts."""
     for name in ("doubles", "halves", "leaves", "pauses", "new"):

@@ -10,6 +10,7 @@ final as (
         period_start,
         period_start as cut_date,
         opening_state = 'paying' as is_opening_customer,
+        opening_state <> 'gone' as is_opening_logo,
         closing_state <> 'gone' as is_closing_customer,
         opening_state = 'paying' and closing_state <> 'gone' as is_retained,
         opening_mrr,

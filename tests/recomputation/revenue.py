@@ -255,6 +255,8 @@ class Ledger:
         stayed = self.book.is_customer(account, period.last)
         if stayed:
             sums.add(cuts, closing_logos_total=1)
+        if self.book.is_customer(account, period.before):
+            sums.add(cuts, opening_logos_total=1)
         if not self.book.holding(account, period.before).has_mrr:
             return
         opening = self.balance(account, period.before)
@@ -318,7 +320,8 @@ class Ledger:
                 "opening_logos": accounts,
                 "retained_logos": accounts - gone,
                 "closing_logos_total": int(parts["closing_logos_total"]),
-                "naive_end_over_start": share(parts["closing_logos_total"], accounts),
+                "naive_end_over_start": share(parts["closing_logos_total"], parts["opening_logos_total"]),
+                "opening_logos_total": int(parts["opening_logos_total"]),
             },
         }
 

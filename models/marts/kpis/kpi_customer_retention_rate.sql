@@ -5,7 +5,8 @@
     sums={
         'opening_customers': 'sum(case when is_opening_customer then 1 else 0 end)',
         'retained_customers': 'sum(case when is_retained then 1 else 0 end)',
-        'closing_customers': 'sum(case when is_closing_customer then 1 else 0 end)',
+        'opening_total': 'sum(case when is_opening_logo then 1 else 0 end)',
+        'closing_total': 'sum(case when is_closing_customer then 1 else 0 end)',
     },
     numerator='retained_customers',
     denominator='opening_customers',
@@ -14,7 +15,8 @@
     columns={
         'opening_logos': 'cast(opening_customers as bigint)',
         'retained_logos': 'cast(retained_customers as bigint)',
-        'closing_logos_total': 'cast(closing_customers as bigint)',
-        'naive_end_over_start': ratio('closing_customers', 'opening_customers'),
+        'closing_logos_total': 'cast(closing_total as bigint)',
+        'naive_end_over_start': ratio('closing_total', 'opening_total'),
+        'opening_logos_total': 'cast(opening_total as bigint)',
     },
 ) }}
