@@ -259,6 +259,29 @@ def test_a_currency_without_a_rate_blocks_wherever_it_is_converted(folder, capsy
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 
+def test_a_currency_billed_before_its_first_rate_blocks_though_the_month_ends_with_one(folder, capsys):
+    before = digest(folder / "warehouse" / "marts.duckdb")
+    subscription, item = LANDING["billing_subscriptions"], LANDING["billing_subscription_items"]
+    land(
+        folder / "landing",
+        {
+            "billing_subscriptions": [subscription[0], "s3,a3,CHF,active,2025-02-05 00:00:00"],
+            "billing_subscription_items": [item[0], "v3,i3,s3,pro,1,50,0,month,1,true,2025-02-05 00:00:00"],
+            "cs_actions": [
+                "action_id,action_type,account_id,opened_at,status",
+                "x1,playbook,a3,2025-02-10 00:00:00,open",
+            ],
+            "fin_exchange_rates": ["rate_date,from_currency,to_currency,rate", "2025-02-20,CHF,USD,1.1"],
+        },
+        "the_first_rate_comes_late",
+    )
+    assert nightly(folder, *VARS) == 1
+    printed = capsys.readouterr().out
+    for said in ("BLOCKED", "has_a_rate_int_account_balances", "account_id=a3", "deliver fin_exchange_rates"):
+        assert said in printed
+    assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
 def test_models_that_run_out_of_memory_are_built_once_more_with_that_of_the_machine(sample, tmp_path, monkeypatch):
     settings = resolve_settings(landing=str(sample.landing), warehouse=str(sample.warehouse), as_of=SAMPLE_END)
     copy = tmp_path / sample.build_file.name

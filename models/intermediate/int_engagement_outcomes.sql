@@ -38,14 +38,14 @@ held as (
     select
         snapshots.account_id,
         snapshots.snapshot_date,
-        {{ convert('balances.mrr', 'rates.rate') }} as mrr,
+        case when balances.account_id is null then 0 else {{ convert('balances.mrr', 'rates.rate') }} end as mrr,
         balances.valid_to > snapshots.horizon_date as is_held_at_horizon,
         {{ days_between(
             'greatest(balances.valid_from, ' ~ add_days('snapshots.snapshot_date', 1) ~ ')',
             'least(balances.valid_to, ' ~ add_days('snapshots.horizon_date', 1) ~ ')'
         ) }} as n_days
     from snapshots
-    inner join balances
+    left join balances
         on
             snapshots.account_id = balances.account_id
             and balances.valid_from <= snapshots.horizon_date
@@ -57,8 +57,8 @@ earned as (
     select
         account_id,
         snapshot_date,
-        sum(case when is_held_at_horizon then mrr else 0 end) as closing_mrr,
-        {{ exact_sum('cast(mrr as double) * n_days') }} * 12 / 365 as revenue
+        {{ whole_sum('case when is_held_at_horizon then mrr else 0 end') }} as closing_mrr,
+        case when count(*) = count(mrr) then {{ exact_sum('cast(mrr as double) * n_days') }} * 12 / 365 end as revenue
     from held
     group by account_id, snapshot_date
 ),
@@ -93,9 +93,9 @@ final as (
         snapshots.engagement_band,
         states.state is null or states.state = 'gone' as is_churned,
         {{ exact('snapshots.opening_mrr') }} as opening_mrr,
-        {{ exact('coalesce(earned.closing_mrr, 0)') }} as closing_mrr,
+        {{ exact('earned.closing_mrr') }} as closing_mrr,
         {{ exact(
-            'cast(coalesce(earned.revenue, 0) as double) * ' ~ var('gross_margin_pct') ~ ' / 100 - cast(coalesce(spent.retention_cost, 0) as double)'
+            'earned.revenue * ' ~ var('gross_margin_pct') ~ ' / 100 - cast(coalesce(spent.retention_cost, 0) as double)'
         ) }} as gross_margin,
         coalesce(advocated.n_advocacy, 0) as n_advocacy
     from snapshots

@@ -42,10 +42,9 @@ changes as (
         balances.account_id,
         balances.valid_from as movement_date,
         valued.valuation_date,
-        sum(
-            {{ convert('balances.mrr', 'rates.rate') }}
-            - {{ convert('balances.mrr - balances.mrr_change', 'rates.rate') }}
-        ) as amount
+        {{ whole_sum(
+            convert('balances.mrr', 'rates.rate') ~ ' - ' ~ convert('balances.mrr - balances.mrr_change', 'rates.rate')
+        ) }} as amount
     from balances
     inner join valued
         on balances.account_id = valued.account_id and balances.valid_from = valued.movement_date
