@@ -714,7 +714,7 @@ class _Maker:
                 activity_id=self._id("act"),
                 account_id=self._some_id(account),
                 user_id=self.rng.choice(self.csms),
-                contact_id=None,
+                contact_id=self._somebody(account) if self._chance(0.6) else None,
                 activity_type=self.rng.choice(
                     [
                         "email",
@@ -743,7 +743,7 @@ class _Maker:
                 "cs_advocacy",
                 advocacy_id=self._id("adv"),
                 account_id=self._some_id(account),
-                contact_id=None,
+                contact_id=self._somebody(account) if self._chance(0.6) else None,
                 user_id=self.rng.choice(self.csms),
                 advocacy_type=self.rng.choice(["referral", "review", "case_study", "reference_call"]),
                 status=status,

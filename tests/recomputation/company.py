@@ -175,10 +175,10 @@ class Company:
             ("product_events", "occurred_at", None),
             ("support_tickets", "created_at", "requester_contact_id"),
             ("support_self_service_sessions", "started_at", "contact_id"),
-            ("cs_activities", "occurred_at", None),
+            ("cs_activities", "occurred_at", "contact_id"),
             ("cs_onboardings", "started_at", None),
-            ("cs_advocacy", "requested_at", None),
-            ("cs_advocacy", "completed_at", None),
+            ("cs_advocacy", "requested_at", "contact_id"),
+            ("cs_advocacy", "completed_at", "contact_id"),
             ("billing_invoices", "issued_at", None),
         ):
             instants += [row[column] for row in self.counted(table, contact)]

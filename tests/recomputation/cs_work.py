@@ -27,7 +27,7 @@ class CsWork:
         self.weights = {row["activity_type"]: row for row in company.settings.seed("engagement_weights")}
         done = [
             row | {"day": company.day(row["occurred_at"])}
-            for row in company.all_but_internal("cs_activities")
+            for row in company.all_but_internal("cs_activities", "contact_id")
             if row["status"] == "completed" and not row["is_automated"]
         ]
         self.touches = [row for row in done if row["direction"] == "outbound"]
@@ -154,7 +154,7 @@ class CsWork:
         found, counted = [], set()
         rows = [
             row | {"day": self.company.day(row["completed_at"])}
-            for row in self.company.all_but_internal("cs_advocacy")
+            for row in self.company.all_but_internal("cs_advocacy", "contact_id")
             if row["status"] == "completed" and period.holds(self.company.day(row["completed_at"]))
         ]
         for row in sorted(rows, key=lambda one: (one["day"], one["advocacy_id"])):
@@ -170,7 +170,7 @@ class CsWork:
         rows = []
         asked = [
             row | {"day": self.company.day(row["requested_at"])}
-            for row in self.company.all_but_internal("cs_advocacy")
+            for row in self.company.all_but_internal("cs_advocacy", "contact_id")
             if row["requested_at"] is not None
         ]
         for period in self.company.periods:

@@ -88,7 +88,7 @@ class Promoters:
             if row["action_type"] == "detractor_followup" and row["status"] == "done" and row["closed_at"] is not None:
                 self._answered[row["trigger_ref"]].append(self.company.day(row["closed_at"]))
         self._trained: dict[str, list[date]] = defaultdict(list)
-        for row in self.company.counted("cs_activities"):
+        for row in self.company.counted("cs_activities", "contact_id"):
             if row["activity_type"] == "training" and row["status"] == "completed":
                 self._trained[row["account"]].append(self.company.day(row["occurred_at"]))
         limits = {row["industry"]: row for row in self.company.settings.seed("nps_bands")}

@@ -6,4 +6,5 @@
     happened='occurred_at',
     days=['occurred_at'],
     lower=['activity_type', 'direction', 'status'],
+    contact='contact_id',
 ) }}

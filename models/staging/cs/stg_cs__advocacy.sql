@@ -7,4 +7,5 @@
     later=['completed_at'],
     days=['requested_at', 'completed_at'],
     lower=['advocacy_type', 'status'],
+    contact='contact_id',
 ) }}
