@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.recomputation.calendar import add_months, month_end
+from tests.recomputation.calendar import ONE_DAY, add_months, month_end
 from tests.recomputation.landed import contract
 from tests.recomputation.settings import Settings
 
@@ -166,6 +166,7 @@ class _Maker:
             self._feedback(account)
         self._actions()
         self._strangers()
+        self._before_all_others()
         self._costs()
         self._second_successors()
         self._own_company()
@@ -877,6 +878,25 @@ class _Maker:
             self._feedback(stranger)
             self._subscription(stranger, stranger.start)
             self._ticket(stranger, stranger.start)
+
+    def _before_all_others(self) -> None:
+        """A row of nobody's in the month before the first: some kinds count without an account, others nowhere."""
+        kinds = [
+            "billing_invoices",
+            "cs_onboardings",
+            "support_tickets",
+            "cs_activities",
+            "cs_advocacy",
+            "product_events",
+        ]
+        table = self.rng.choice([kind for kind in kinds if self.tables[kind]])
+        row = self.rng.choice(self.tables[table])
+        key = next(column["column"] for column in contract()[table] if column["key"].startswith("PK"))
+        instants = {name: value for name, value in row.items() if isinstance(value, datetime) and name != "_loaded_at"}
+        earlier = min(instants.values()) - self._at(self._day(add_months(self.first, -1), self.first - ONE_DAY))
+        nobody = {name: None for name in row if name.endswith("contact_id")} | {"account_id": "ghost"}
+        shifted = {name: value - earlier for name, value in instants.items()}
+        self._add(table, **(row | shifted | nobody | {key: self._id("first")}))
 
     def _costs(self) -> None:
         month = self.first

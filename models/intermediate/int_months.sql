@@ -5,8 +5,12 @@ with first_days as (
     from {{ ref('stg_billing__subscription_items') }} as items
     inner join {{ ref('stg_billing__subscriptions') }} as subscriptions on items.subscription_id = subscriptions.subscription_id
     where items.is_recurring and subscriptions.account_id is not null
+    -- neither do invoices and onboardings of accounts that nobody knows count anywhere
+    {%- for model, day in [('stg_billing__invoices', 'issued_on'), ('stg_cs__onboardings', 'started_on')] %}
+    union all
+    select min({{ day }}) as first_day from {{ ref(model) }} where account_id is not null
+    {%- endfor %}
     {%- set facts = [
-        ('stg_billing__invoices', 'issued_on'),
         ('int_account_usage_months', 'month'),
         ('stg_support__tickets', 'created_on'),
         ('stg_support__self_service_sessions', 'started_on'),
@@ -14,7 +18,6 @@ with first_days as (
         ('stg_surveys__responses', 'responded_on'),
         ('stg_surveys__feedback_items', 'collected_on'),
         ('stg_cs__activities', 'occurred_on'),
-        ('stg_cs__onboardings', 'started_on'),
         ('stg_cs__advocacy', 'requested_on'),
         ('stg_cs__advocacy', 'completed_on'),
         ('stg_cs__actions', 'opened_on'),

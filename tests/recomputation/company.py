@@ -167,21 +167,21 @@ class Company:
             for row in self.tables["billing_subscription_items"]
             if row["is_recurring"] and row["subscription_id"] in known_subscriptions
         ]
-        for row in self.all_but_internal("survey_responses", "contact_id"):
-            instants += [row["sent_at"], row["responded_at"]]
-        instants += [row["collected_at"] for row in self.all_but_internal("feedback_items", "contact_id")]
-        instants += [row["opened_at"] for row in self.all_but_internal("cs_actions")]
+        for table, column in (("billing_invoices", "issued_at"), ("cs_onboardings", "started_at")):
+            instants += [row[column] for row in self.counted(table)]
         for table, column, contact in (
             ("product_events", "occurred_at", None),
             ("support_tickets", "created_at", "requester_contact_id"),
             ("support_self_service_sessions", "started_at", "contact_id"),
+            ("survey_responses", "sent_at", "contact_id"),
+            ("survey_responses", "responded_at", "contact_id"),
+            ("feedback_items", "collected_at", "contact_id"),
             ("cs_activities", "occurred_at", "contact_id"),
-            ("cs_onboardings", "started_at", None),
             ("cs_advocacy", "requested_at", "contact_id"),
             ("cs_advocacy", "completed_at", "contact_id"),
-            ("billing_invoices", "issued_at", None),
+            ("cs_actions", "opened_at", None),
         ):
-            instants += [row[column] for row in self.counted(table, contact)]
+            instants += [row[column] for row in self.all_but_internal(table, contact)]
         found = [self.day(instant) for instant in instants if instant is not None]
         return first_of_month(min(found)) if found else None
 
