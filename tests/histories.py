@@ -588,14 +588,16 @@ class _Maker:
                 status="paid" if is_paid else self.rng.choice(["open", "void", "uncollectible"]),
                 paid_at=self._at(day + timedelta(days=self.rng.randint(1, 40))) if is_paid else None,
             )
-            if is_paid and self._chance(0.15):
+            if is_paid and self._chance(0.15 if subscription_id else 0.4):
+                # what is given back whole at once leaves nothing of its month
+                is_whole = self._chance(0.3)
                 self._add(
                     "billing_refunds",
                     refund_id=self._id("ref"),
                     invoice_id=invoice["invoice_id"],
-                    amount=(amount / 3).quantize(Decimal("0.01")),
+                    amount=amount if is_whole else (amount / 3).quantize(Decimal("0.01")),
                     currency=currency,
-                    refunded_at=invoice["paid_at"] + timedelta(days=self.rng.randint(0, 30)),
+                    refunded_at=invoice["paid_at"] + timedelta(days=0 if is_whole else self.rng.randint(0, 30)),
                     reason=None,
                 )
             day += timedelta(days=self.rng.choice([30, 31, 90]))

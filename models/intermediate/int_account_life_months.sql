@@ -26,7 +26,7 @@ starts as (
     from (
         select account_id, valid_from as started_on, valid_from as customer_since from states where movement_type = 'new'
         union all
-        select account_id, month as started_on, cast(null as date) as customer_since from cash where net_revenue <> 0
+        select account_id, month as started_on, cast(null as date) as customer_since from cash where n_payments > 0
     ) as first_payments
     group by account_id
 ),
