@@ -704,5 +704,6 @@ def test_hazard_lifetime_value(landing):
     assert row["expected_remaining_months"] == 7.0
     assert row["predicted_remaining_value"] == Decimal("536.67")
     assert row["clv_to_cac"] == pytest.approx((210 + 7 * (80 - 10 / 3)) / 20)
+    assert row["predicted_total_revenue"] == 300 + 7 * 100
     gone = one(tables["fct_account_lifetime_values"], account_id="a0")
     assert (gone["predicted_remaining_value"], gone["clv_to_cac"]) == (Decimal(0), None)

@@ -31,7 +31,8 @@ FACTS = {
     "000-10 004-07": f"select bool_and(value = churned_logos / opening_logos) and max(value) > 0 from kpi_customer_churn_rate where {MONTH} and opening_logos > 0",
     "000-11 001-03 003-19": "select bool_and(abs(total - 1) < 1e-9) from (select sum(mrr_share) as total from mart_churn_reasons "
     "group by month, segment_value having sum(churned_mrr) > 0)",
-    "000-12 004-08": "select count(*) > 0 and bool_and(abs(predicted_total_clv - historical_clv - predicted_remaining_value) <= 0.01) from fct_account_lifetime_values",
+    "000-12 004-08": "select count(*) > 0 and bool_and(abs(predicted_total_clv - historical_clv - predicted_remaining_value) <= 0.01) and "
+    "bool_and(predicted_total_revenue >= predicted_total_clv) filter (where net_revenue >= 0) from fct_account_lifetime_values",
     "000-13 001-05": "select bool_and(clv_rank <= (select count(*) from fct_account_lifetime_values)) and count(distinct clv_decile) = 10 and "
     "min(predicted_total_clv) filter (where clv_decile = 1) >= max(predicted_total_clv) filter (where clv_decile = 2) from fct_account_lifetime_values",
     "000-14 002-29 002-30": f"select bool_and(abs(value - (opening_mrr + expansion_mrr - contraction_mrr - churn_mrr) / opening_mrr) < 1e-4) "

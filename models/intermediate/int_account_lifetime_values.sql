@@ -39,7 +39,8 @@ final as (
         retention_cost,
         expected_remaining_months,
         {{ exact('historical_clv') }} as historical_clv,
-        {{ exact("case when state = 'gone' then 0 else monthly_value * expected_remaining_months end") }} as predicted_remaining_value
+        {{ exact("case when state = 'gone' then 0 else monthly_value * expected_remaining_months end") }} as predicted_remaining_value,
+        {{ exact('cast(net_revenue as double) + cast(mrr as double) * expected_remaining_months') }} as predicted_total_revenue
     from predicted
 )
 

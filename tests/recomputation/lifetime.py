@@ -163,10 +163,11 @@ class Lifetimes:
         )
         historical = revenue * self.margin - acquisition - retention
         expected = self.remaining_months(account, day)
-        remaining = Fraction(0)
+        remaining = to_come = Fraction(0)
         if expected:
             lived = (day.year - start.year) * 12 + day.month - start.month + 1
             mrr = self.company.rates.value(self.book.holding(account, day).native, day)
+            to_come = mrr * Fraction(expected)
             remaining = (mrr * self.margin - retention / lived) * Fraction(expected)
         return {
             "net_revenue": revenue,
@@ -175,6 +176,7 @@ class Lifetimes:
             "historical_clv": historical,
             "predicted_remaining_value": remaining,
             "predicted_total_clv": historical + remaining,
+            "predicted_total_revenue": revenue + to_come,
             "expected_remaining_months": expected,
         }
 
@@ -230,6 +232,7 @@ class Lifetimes:
                         "historical_clv": cents(parts["historical_clv"]),
                         "predicted_remaining_value": cents(parts["predicted_remaining_value"]),
                         "predicted_total_clv": cents(total),
+                        "predicted_total_revenue": cents(parts["predicted_total_revenue"]),
                         "clv_to_cac": share(total, parts["acquisition_cost"]),
                     }
                 )

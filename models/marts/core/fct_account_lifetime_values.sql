@@ -30,7 +30,8 @@ final as (
         {{ money('predicted_total_clv') }} as predicted_total_clv,
         clv_rank,
         cast(clv_decile as integer) as clv_decile,
-        {{ ratio('predicted_total_clv', 'acquisition_cost') }} as clv_to_cac
+        {{ ratio('predicted_total_clv', 'acquisition_cost') }} as clv_to_cac,
+        {{ money('predicted_total_revenue') }} as predicted_total_revenue
     from ranked
 )
 

@@ -10,6 +10,7 @@
         'retention': 'sum(retention_cost)',
         'historical': 'sum(historical_clv)',
         'remaining': 'sum(predicted_remaining_value)',
+        'total_revenue': 'sum(predicted_total_revenue)',
     },
     numerator='historical + remaining',
     denominator='n_accounts',
@@ -24,5 +25,6 @@
         'predicted_remaining_value': money('remaining'),
         'predicted_total_clv': money('historical + remaining'),
         'clv_to_cac': ratio('(historical + remaining)', 'acquisition'),
+        'predicted_total_revenue': money('total_revenue'),
     },
 ) }}
