@@ -14,10 +14,11 @@ adoption as (
     inner join complete_months on adoption_months.month = complete_months.month
 ),
 
+-- who did not pay at the month's end (a trial, a pause) had no plan to be outside of
 used as (
     select feature_months.account_id, feature_months.feature_key
     from {{ ref('int_account_feature_months') }} as feature_months
-    inner join complete_months on feature_months.month = complete_months.month
+    inner join adoption on feature_months.account_id = adoption.account_id and feature_months.month = adoption.month
     where feature_months.n_events >= {{ var('adoption_min_events') | int }}
 ),
 
@@ -27,8 +28,10 @@ entitled as (
     inner join complete_months on entitlements.month = complete_months.month
 ),
 
+-- what is off the market can't be sold
 features as (
     select * from {{ ref('stg_product__features') }}
+    where released_on <= {{ as_of_date() }} and (retired_on is null or retired_on > {{ as_of_date() }})
 ),
 
 expansions as (
