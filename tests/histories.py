@@ -872,7 +872,7 @@ class _Maker:
 
     # ----- rows that belong to nobody, costs, and what at-least-once loads do
     def _strangers(self) -> None:
-        """Rows whose account id nobody knows or two systems dispute; survey answers among them still count."""
+        """Rows whose account id nobody knows or two systems dispute; answers, support and work of them still count."""
         for _ in range(4):
             account_id = self.rng.choice(["ghost", "ambiguous"])
             stranger = _Account(account_id, [account_id], ["con_ghost"], self._day(self.first))
@@ -880,6 +880,9 @@ class _Maker:
             self._feedback(stranger)
             self._subscription(stranger, stranger.start)
             self._ticket(stranger, stranger.start)
+            self._sessions(stranger, stranger.start)
+            self._cs_work(stranger)
+            self._response(stranger, "s_onboarding", 1, 5)
 
     def _before_all_others(self) -> None:
         """A row of nobody's in the month before the first: some kinds count without an account, others nowhere."""

@@ -32,7 +32,7 @@ class Ratings:
         self.surveys = surveys
         self.settings = self.company.settings
         self.onboarding_csm = {
-            row["onboarding_id"]: row["csm_user_id"] for row in self.company.counted("cs_onboardings")
+            row["onboarding_id"]: row["csm_user_id"] for row in self.company.all_but_internal("cs_onboardings")
         }
 
     def _own(self, one: Response) -> dict[str, str]:
