@@ -168,6 +168,7 @@ class Usage:
                         "seats": int(seats) if seats else None,
                         "active_users": users,
                         "seat_adoption_rate": share(users, seats),
+                        "is_over_use": bool(seats) and users > seats,
                         "unused_features": ", ".join(sorted(entitled - used)) or None,
                     }
                 )

@@ -14,7 +14,8 @@ final as (
         cast(floor(n_seats) as bigint) as seats,
         active_users,
         {{ ratio('active_users', 'n_seats') }} as seat_adoption_rate,
-        unused_features
+        unused_features,
+        coalesce(active_users > n_seats, false) as is_over_use
     from adoption_facts
 )
 
