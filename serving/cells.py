@@ -27,6 +27,31 @@ EARLIER = {
     "pct_change_vs_previous": "before",
     "value_last_year": "year_before",
 }
+# What a scorecard repeats of KPIs, and which cell of them it is: shown where that cell is.
+REPEATED = {
+    "mart_csm_scorecards": {"gross_renewal_rate": "gross_renewal_rate"},
+    "mart_segment_scorecards": {
+        "nrr_ttm": "net_revenue_retention",
+        "grr_ttm": "gross_revenue_retention",
+        "logo_churn_rate_ttm": "customer_churn_rate",
+    },
+}
+CELL_OF_ROW = {
+    "mart_csm_scorecards": {
+        "period_type": "card.period_type",
+        "period_start": "card.period_start",
+        "segment_type": "case when card.csm_user_id = 'all' then 'team' when card.segment_value = 'all' then 'csm' "
+        "else 'csm_segment' end",
+        "segment_value": "case when card.csm_user_id = 'all' then card.team when card.segment_value = 'all' "
+        "then card.csm_user_id else card.csm_user_id || '/' || card.segment_value end",
+    },
+    "mart_segment_scorecards": {
+        "period_type": "'ttm'",
+        "period_start": "cast(card.month - interval '11 months' as date)",
+        "segment_type": "card.segment_type",
+        "segment_value": "card.segment_value",
+    },
+}
 STEPS = {
     "before": "case cell.period_type when 'quarter' then interval '3 months' else interval '1 month' end",
     "year_before": "interval '1 year'",
@@ -46,11 +71,25 @@ def bi_select(table: Table, columns: Sequence[str], schema: str, published: Coll
             f"select {chosen} from {source} as cell where exists "
             f"(select 1 from {schema}.mart_kpi_values as shown where {same} and not shown.is_suppressed)"
         )
+    if table.name in REPEATED and "mart_kpi_values" in published:
+        chosen = ", ".join(_repeated(table.name, column, schema) for column in columns)
+    shown = f"select {chosen} from {source} as card"
     if "is_low_confidence" in names:
-        return f"select {chosen} from {source} where not is_low_confidence"
+        return f"{shown} where not is_low_confidence"
     if table.name in ACCOUNTS:
-        return f"select {chosen} from {source} where {ACCOUNTS[table.name]} >= {FEWEST_ACCOUNTS}"
-    return f"select {chosen} from {source}"
+        return f"{shown} where {ACCOUNTS[table.name]} >= {FEWEST_ACCOUNTS}"
+    return shown
+
+
+def _repeated(table: str, column: str, schema: str) -> str:
+    kpi = REPEATED[table].get(column)
+    if not kpi:
+        return f"card.{quote_name(column)}"
+    same = " and ".join(f"cell.{name} = {value}" for name, value in CELL_OF_ROW[table].items())
+    return (
+        f"case when exists (select 1 from {schema}.mart_kpi_values as cell "
+        f"where cell.kpi_id = '{kpi}' and {same} and not cell.is_suppressed) then card.{column} end as {column}"
+    )
 
 
 def _unsuppressed(columns: Sequence[str], source: str, *, is_cell: bool) -> str:

@@ -232,6 +232,40 @@ def test_the_sample_company_is_served_whole(sample, database, target):
     ) == [(hidden,)]
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "kpi", "cell"),
+    [
+        (
+            "mart_csm_scorecards",
+            "gross_renewal_rate",
+            "gross_renewal_rate",
+            """kpi.period_type = card.period_type and kpi.period_start = card.period_start and kpi.segment_value = case
+            when card.csm_user_id = 'all' then card.team when card.segment_value = 'all' then card.csm_user_id
+            else card.csm_user_id || '/' || card.segment_value end
+            and kpi.segment_type in ('csm', 'team', 'csm_segment') and not card.is_low_confidence""",
+        ),
+        (
+            "mart_segment_scorecards",
+            "nrr_ttm",
+            "net_revenue_retention",
+            """kpi.period_type = 'ttm' and kpi.period_end = last_day(card.month) and card.accounts >= 3
+            and kpi.segment_type = card.segment_type and kpi.segment_value = card.segment_value""",
+        ),
+    ],
+)
+def test_scorecards_of_bi_have_no_figure_of_a_suppressed_cell(sample, database, target, table, column, kpi, cell):
+    serve_file(target, sample.marts_file)
+    account(database, "bea", "csw_bi")
+    [(shown, small)] = sample.rows(
+        f"""select count(card.{column}) filter (where not kpi.is_suppressed),
+            count(card.{column}) filter (where kpi.is_suppressed)
+        from {table} as card inner join kpi_{kpi} as kpi on {cell}"""
+    )
+    assert shown > 0
+    assert small > 0, "the sample has nothing to hide here"
+    assert database.rows(f"select count({column}) from marts_bi.{table}", "bea") == [(shown,)]
+
+
 # --- versions -------------------------------------------------------------------------------------------------------
 
 
