@@ -83,7 +83,8 @@ final as (
         rolled.*,
         {{ ratio('(rolled.value - earlier.previous_value)', 'earlier.previous_value') }} as pct_change_vs_previous,
         coalesce(
-            rolled.is_complete and rolled.value - earlier.previous_value <= -0.3 * earlier.previous_value and earlier.previous_value > 0,
+            -- a fall of exactly 30 % is one, whatever binary fractions make of it
+            rolled.is_complete and round(rolled.value - 0.7 * earlier.previous_value, 9) <= 0 and earlier.previous_value > 0,
             false
         ) as is_sudden_drop,
         coalesce(
