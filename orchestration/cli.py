@@ -377,7 +377,7 @@ def _erase(options: argparse.Namespace) -> int:
         )
     print(f"erased; {report.token} stands for it now, in {len(report.rewritten)} files written anew")
     for path in report.still_held:
-        print(f"  still in a landing file, which is yours: {path} (rewritten with --landing DIR)")
+        print(f"  still in a file of yours: {path} (one that landed is rewritten with --landing DIR)")
     print(
         "the next csw nightly builds everything anew; copies elsewhere follow with csw serve and your backups with you"
     )

@@ -277,6 +277,11 @@ def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterat
         warehouse.write_last_run({"run_id": night.run_id, "started_at": night.started_at, "outcome": "running"})
         for name in clean_leftovers(warehouse):
             night.say(f"removed {name}, left by a run that was killed")
+        if warehouse.erasure_file.exists():
+            from orchestration.erasing import finish_erasure
+
+            finish_erasure(warehouse)
+            night.say("finished an erasure that was killed")
         try:
             with Judge(night.log_file) as night.judge:
                 yield night

@@ -77,6 +77,10 @@ class Warehouse:
         return self.build / "warehouse.duckdb"
 
     @property
+    def erasure_file(self) -> Path:
+        return self.build / "erasing.json"
+
+    @property
     def target(self) -> Path:
         return self.build / "target"
 

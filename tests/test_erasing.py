@@ -1,0 +1,282 @@
+"""Erasing where it is hard: ids that are plain numbers, words of others, and a kill in the middle."""
+
+import json
+import sqlite3
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestration import erasing
+from orchestration.cli import main
+from orchestration.erasing import ids_in_marts
+from orchestration.loading import create_landing_schema, load_landing
+from orchestration.night import one_night
+from orchestration.settings import resolve_settings
+from orchestration.subject import Subject, is_telling
+from orchestration.warehouse import Warehouse
+from tests.conftest import Published
+from tests.test_privacy import files_with
+
+VERSION = datetime(2026, 1, 2, 3, 4, 5)
+# Contact 5 is one of account 7; account 5, ticket 5 and answer 5 are somebody else's.
+FILES = {
+    "crm_accounts.csv": "account_id,account_name,is_internal,created_at\n"
+    "5,Growth,false,2025-01-01\n7,Seven Ltd,false,2025-01-01\n",
+    "crm_contacts.csv": "contact_id,account_id,email,title,created_at\n"
+    "5,7,ada@seven.example,Head,2025-01-01\n 5 ,7,ada@seven.example,Chief,2025-01-02\n"
+    "6,5,bob@growth.example,Head,2025-01-01\n"
+    "5,7,ada@seven.example,Head,2025-02-30\n6,5,bob@growth.example,Head,5\n",
+    "survey_responses.jsonl": '{"response_id": "5", "survey_id": "5", "account_id": "5", "contact_id": "6", "score": '
+    '5, "comment": "Ask ada@seven.example"}\n'
+    '{"response_id": "8", "survey_id": "5", "account_id": "7", "contact_id": "5", "score": 5, "comment": "Good"}\n',
+    "billing_subscriptions.csv": "subscription_id,account_id,status,currency,started_at\n5,5,active,EUR,2025-01-01\n",
+}
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Published:
+    """A small warehouse of ids that are plain numbers, with a published file, a digest, a log and a history of runs."""
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    for name, text in FILES.items():
+        (landing / name).write_text(text)
+    tickets = {"ticket_id": [5, 9], "account_id": [5, 7], "requester_contact_id": [6, 5]}
+    more = {"status": ["new"] * 2, "is_spam": [False] * 2, "is_agent_initiated": [False] * 2}
+    pq.write_table(
+        pa.table(tickets | more | {"created_at": [date(2025, 1, 1)] * 2}), landing / "support_tickets.parquet"
+    )
+    warehouse = Warehouse(tmp_path / "warehouse")
+    warehouse.prepare()
+    with duckdb.connect(str(warehouse.build_file)) as con:
+        create_landing_schema(con)
+        load(con, landing)
+    version = warehouse.versions / "20260102T030405000000Z.duckdb"
+    with duckdb.connect(str(version)) as con:
+        con.execute(
+            """create table meta_publication as select date '2026-01-01' as as_of_date, $at as published_at,
+            '5' as code_version, 'h' as input_hash, 'EUR' as reporting_currency, 'UTC' as reporting_timezone,
+            5 as checks_passed, 0 as checks_warned, 'r' as run_id, null::timestamp as previous_published_at""",
+            {"at": VERSION},
+        )
+        con.execute(
+            "create table dim_accounts as from (values ('5', 'Growth'), ('7', 'Seven Ltd')) t(account_id, account_name)"
+        )
+        con.execute(
+            """create table fct_tickets as from (values ('5', '5', '6', 'Growth'), ('9', '7', '5', 'Growth'))
+            t(ticket_id, account_id, requester_contact_id, topic)"""
+        )
+        con.execute(
+            """create table mart_alerts as from (values
+            ('account', '5', 'Growth has fallen by 5'), ('csm', '5', 'Growth is 5')
+            ) t(subject_type, subject_id, message)"""
+        )
+    warehouse.marts_file.hardlink_to(version)
+    (warehouse.alerts / "2026-01-01.md").write_text("- row: examples=5\n")
+    (warehouse.alerts / "2026-01-02.md").write_text("- row: examples=9\n")
+    warehouse.write_last_run({"exit_code": 0, "problems": ["row 5"]})
+    (warehouse.target / "m").mkdir(parents=True)
+    (warehouse.target / "m" / "manifest.json").write_text('{"limit": 5}')
+    warehouse.activation.mkdir()
+    rows = [{"account_id": "5", "account_name": "Growth", "score": 5}, {"account_id": "7", "account_name": "Seven Ltd"}]
+    pending = {"key": "k", "body": json.dumps({"rows": rows}), "hashes": {"5": "h5", "7": "h7"}}
+    facts = {"destination": "d", "sequence": 5, "delivered": {"5": "h5", "7": "h7"}, "pending": pending}
+    (warehouse.activation / "webhook.json").write_text(json.dumps(facts))
+    with sqlite3.connect(warehouse.dagster_home / "x.db") as con:
+        con.execute("create table event_logs (event text)")
+        con.executemany(
+            "insert into event_logs values (?)", [('{"row": "examples=5, 9"}',), ('{"row": "examples=9"}',)]
+        )
+        con.execute("create table runs (body text)")
+        con.execute("insert into runs values ('{\"tries\": 5}')")
+    return Published(warehouse.root, landing, "", "5")
+
+
+def load(con: duckdb.DuckDBPyConnection, landing: Path) -> int:
+    """Load what landed; returns the number of files that are new."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return load_landing(con, landing, run_id="r", loaded_at=now, progress=lambda _: None).total("files_new")
+
+
+def erase(company: Published, *who: str) -> int:
+    return main(["erase", *who, "--warehouse", str(company.warehouse), "--landing", str(company.landing)])
+
+
+def raw(company: Published, sql: str) -> list[tuple]:
+    with duckdb.connect(str(company.build_file), read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def token_of(company: Published) -> str:
+    [(token,)] = raw(company, "select token from ops.erasures")
+    return token
+
+
+@pytest.mark.parametrize(
+    ("value", "telling"),
+    [
+        ("5", False),
+        ("512345678", False),
+        ("Growth", False),
+        ("customers", False),
+        ("A5", False),
+        ("A000005", True),
+        ("0015g00000XyZ", True),
+        ("Seven Ltd", True),
+        ("ada@seven.example", True),
+    ],
+)
+def test_a_word_is_looked_for_in_texts_only_when_it_can_be_nothing_else(value, telling):
+    assert is_telling(value) == telling
+
+
+def test_a_contact_called_5_leaves_every_other_5_alone(numbered):
+    assert erase(numbered, "--contact", "5") == 0
+    token = token_of(numbered)
+    contacts = "select contact_id, account_id, email, title from raw.crm_contacts order by all"
+    assert raw(numbered, contacts) == [("6", "5", "bob@growth.example", "Head"), *[(token, "7", None, None)] * 2]
+    assert raw(numbered, "select account_id, account_name from raw.crm_accounts order by 1") == [
+        ("5", "Growth"),
+        ("7", "Seven Ltd"),
+    ]
+    answers = (
+        "select response_id, survey_id, account_id, contact_id, score, comment from raw.survey_responses order by 1"
+    )
+    assert raw(numbered, answers) == [
+        ("5", "5", "5", "6", 5, "Ask [erased]"),  # another's words, without the address in them
+        ("8", "5", "7", token, 5, None),
+    ]
+    tickets = "select ticket_id, account_id, requester_contact_id from raw.support_tickets order by 1"
+    assert raw(numbered, tickets) == [("5", "5", "6"), ("9", "7", token)]
+    assert raw(numbered, "select raw_line, status from ops.quarantine order by line") == [
+        ("[erased]", "dropped"),
+        ("6,5,bob@growth.example,Head,5", "open"),
+    ]
+    assert numbered.rows("from fct_tickets order by 1") == [("5", "5", "6", "Growth"), ("9", "7", token, "Growth")]
+    assert numbered.rows("from dim_accounts order by 1") == [("5", "Growth"), ("7", "Seven Ltd")]
+    assert numbered.rows("select code_version, checks_passed from meta_publication") == [("5", 5)]
+    assert numbered.marts_file.samefile(numbered.warehouse / "versions" / "20260102T030405000000Z.duckdb")
+
+
+def test_what_a_number_means_in_a_log_nobody_knows_so_the_log_goes_and_nothing_else(numbered):
+    warehouse = Warehouse(numbered.warehouse)
+    told = (warehouse.activation / "webhook.json").read_text()
+    assert erase(numbered, "--contact", "5") == 0
+    assert [file.name for file in warehouse.alerts.iterdir()] == ["2026-01-02.md"]
+    assert warehouse.read_last_run() is None
+    assert (warehouse.target / "m" / "manifest.json").read_text() == '{"limit": 5}'
+    assert (warehouse.activation / "webhook.json").read_text() == told
+    with sqlite3.connect(warehouse.dagster_home / "x.db") as con:
+        assert con.execute("select event from event_logs").fetchall() == [('{"row": "examples=9"}',)]
+        assert con.execute("select body from runs").fetchall() == [('{"tries": 5}',)]
+
+
+def test_landing_files_change_in_the_rows_of_the_subject_only(numbered):
+    assert erase(numbered, "--contact", "5") == 0
+    token, landing = token_of(numbered), numbered.landing
+    assert (landing / "crm_contacts.csv").read_text() == (
+        "contact_id,account_id,email,title,created_at\n"
+        f"{token},7,,,2025-01-01\n{token},7,,,2025-01-02\n6,5,bob@growth.example,Head,2025-01-01\n"
+        f"{token},7,,,2025-02-30\n6,5,bob@growth.example,Head,5\n"
+    )
+    for name in ("crm_accounts.csv", "billing_subscriptions.csv"):
+        assert (landing / name).read_text() == FILES[name]
+    other, mine = [json.loads(line) for line in (landing / "survey_responses.jsonl").read_text().splitlines()]
+    assert (other["account_id"], other["contact_id"], other["comment"]) == ("5", "6", "Ask [erased]")
+    assert (mine["account_id"], mine["contact_id"], mine["comment"]) == ("7", token, "")
+    tickets = pq.read_table(landing / "support_tickets.parquet").to_pylist()
+    assert [(row["ticket_id"], row["account_id"], row["requester_contact_id"]) for row in tickets] == [
+        (5, 5, "6"),
+        (9, 7, token),
+    ]
+    with duckdb.connect(str(numbered.build_file)) as con:
+        assert load(con, landing) == 0
+
+
+def test_an_account_called_growth_leaves_that_word_alone(numbered):
+    assert erase(numbered, "--account", "5") == 0
+    token = token_of(numbered)
+    name = f"Erased account {token[-4:]}"
+    [(account, called), (contact,)] = [
+        raw(numbered, "select account_id, account_name from raw.crm_accounts order by 1 desc")[0],
+        raw(numbered, "select contact_id from raw.crm_contacts where account_id <> '7'")[0],
+    ]
+    assert (account, called) == (token, name)
+    assert numbered.rows("from dim_accounts order by 1") == [("7", "Seven Ltd"), (token, name)]
+    assert numbered.rows("from fct_tickets order by 1") == [("5", token, contact, "Growth"), ("9", "7", "5", "Growth")]
+    assert numbered.rows("from mart_alerts order by 1") == [
+        ("account", token, f"{name} has fallen by 5"),
+        ("csm", "5", "Growth is 5"),
+    ]
+    assert raw(numbered, "select subscription_id, account_id from raw.billing_subscriptions") == [("5", token)]
+    facts = json.loads((Warehouse(numbered.warehouse).activation / "webhook.json").read_text())
+    assert facts["delivered"] == facts["pending"]["hashes"] == {token: "h5", "7": "h7"}
+    assert json.loads(facts["pending"]["body"])["rows"][0] == {"account_id": token, "account_name": name, "score": 5}
+
+
+def test_the_marts_hold_ids_in_columns_that_are_known_as_such(sample):
+    somebody = Subject("account", "a", "t", accounts={"a": "t"}, contacts={"c": "t"})
+    with duckdb.connect(str(sample.marts_file), read_only=True) as con:
+        ids = "select account_id from dim_accounts union select contact_id from fct_survey_responses"
+        texts = con.execute(
+            "select table_name, column_name from duckdb_columns() where data_type = 'VARCHAR' and not internal"
+        ).fetchall()
+        holding = {
+            (table, column)
+            for table, column in texts
+            if con.execute(f'select exists (from "{table}" where "{column}" in ({ids}))').fetchone()[0]
+        }
+    assert len(holding) > 20
+    unknown = {(table, column) for table, column in holding if not ids_in_marts(somebody, column)}
+    assert unknown == {("mart_alerts", "subject_id")}
+
+
+STEPS = ["_scrub_build", "rewrite_landed", "_rewrite_published", "_rewrite_others", "_withdraw_copies"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("finisher", ["erase", "night"])
+def test_killed_before_any_step_it_is_finished_by_the_next(numbered, step, finisher, monkeypatch):
+    class Killed(BaseException):
+        """Passes every handler, as a killed process does."""
+
+    def die(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasing, step, die)
+        with pytest.raises(Killed):
+            erase(numbered, "--contact", "5")
+    if finisher == "erase":
+        assert erase(numbered, "--contact", "5") == 0
+    else:
+        with one_night(resolve_settings(warehouse=str(numbered.warehouse), landing=str(numbered.landing))):
+            pass
+    [(token,)] = raw(numbered, "select distinct contact_id from raw.crm_contacts where account_id = '7'")
+    assert token == token_of(numbered)
+    assert numbered.rows("select requester_contact_id from fct_tickets order by 1") == [("6",), (token,)]
+    assert token in (numbered.landing / "crm_contacts.csv").read_text()
+    assert files_with(numbered.warehouse.parent, ["ada@seven.example"]) == set()
+    with duckdb.connect(str(numbered.build_file)) as con:
+        assert load(con, numbered.landing) == 0
+    assert erase(numbered, "--contact", "5") == 2
+
+
+def test_a_landing_file_that_cannot_be_read_is_said_before_anything_changes(numbered, capsys):
+    (numbered.landing / "surveys.csv.gz").write_bytes(b"\x1f\x8bcut")
+    assert erase(numbered, "--contact", "5") == 2
+    assert "surveys.csv.gz can't be read, so nothing was erased" in capsys.readouterr().err
+    assert raw(numbered, "select count(*) from raw.crm_contacts where trim(contact_id) = '5'") == [(2,)]
+
+
+def test_a_contact_that_only_waits_in_quarantine_can_be_erased(numbered):
+    with duckdb.connect(str(numbered.build_file)) as con:
+        con.execute("delete from raw.crm_contacts where trim(contact_id) = '5'")
+        for table in ("survey_responses", "support_tickets"):
+            con.execute(f"delete from raw.{table}")
+    assert erase(numbered, "--contact", "5") == 0
+    assert raw(numbered, "select raw_line from ops.quarantine where status = 'dropped'") == [("[erased]",)]
+    assert erase(numbered, "--contact", "4") == 2
