@@ -3,11 +3,13 @@
 `marts_<version>` holds the tables, `marts` the views that analysts read, `marts_bi` those for BI: without free text and
 without small cells. A version is loaded, checked and committed whole before anybody sees it; then every view moves to
 it in one transaction, so a reader sees one version or the other, and views that analysts made on top stay theirs.
-Killed anywhere, the views are as they were, and the next run goes on.
+Killed anywhere, the views are as they were, and the next run goes on. A schema's comment is the SHA-256 of the file
+that it was loaded from: after `csw erase` the file is another one, and copies of what it was go.
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -64,7 +66,7 @@ def serve_file(
     patience: float = PATIENCE_SECONDS,
     say: Callable[[str], None] = lambda line: None,
 ) -> Served:
-    """Let the views of this server show this published file. A version that is still there is not loaded again.
+    """Let the views of this server show this published file. What is still there, byte for byte, is not loaded again.
 
     Args:
         replace_changed: make views anew whose columns went or changed type, if nothing depends on them.
@@ -76,7 +78,7 @@ def serve_file(
     """
     tables = tables_of(marts_file)
     publication = read_publication(marts_file)
-    schema = f"marts_{publication.version.lower()}"
+    content = _content_of(marts_file)
     with _connection(server) as session:
         before = _current_schema(session)
         session.roles()
@@ -84,12 +86,17 @@ def serve_file(
         if changed:
             _refuse_or_allow(session, changed, replace_changed)
         rows = 0
-        if not session.rows("select 1 from pg_namespace where nspname = $1", schema):
+        held = _versions(session)
+        schema = next((name for name, loaded in held.items() if loaded == content), None)
+        if schema is None:
+            schema = _schema_of(publication.version)
+            if schema in held:
+                schema += f"_{content[:8]}"
             say(f"  loading {schema} into {server.label}")
-            rows = _load(session, marts_file, tables, schema)
+            rows = _load(session, marts_file, tables, schema, content)
         tries = _swap(session, tables, schema, {view for view, _ in changed}, patience)
         _describe(session, tables)
-        notices = _drop_old(session, schema, before)
+        notices = _drop_old(session, schema, before, marts_file.parent / "versions")
     return Served(server.label, publication.version, rows, tries, tuple(notices))
 
 
@@ -265,10 +272,30 @@ def _type(duckdb_type: str) -> str:
     return TYPES[duckdb_type]
 
 
-def _load(session: _Session, marts_file: Path, tables: Sequence[Table], schema: str) -> int:
+def _schema_of(version: str) -> str:
+    return f"marts_{version.lower()}"
+
+
+def _content_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _versions(session: _Session) -> dict[str, str | None]:
+    """The schemas of versions, oldest first, each with the hash of the file that it was loaded from."""
+    found = session.rows(
+        r"""select nspname, obj_description(oid, 'pg_namespace') from pg_namespace
+        where nspname ~ '^marts_\d{8}t\d{12}z(_[0-9a-f]{8})?$' order by nspname"""
+    )
+    session.commit()
+    return dict(found)
+
+
+def _load(session: _Session, marts_file: Path, tables: Sequence[Table], schema: str, content: str) -> int:
     """Make the schema of this version and fill it, in one transaction: it's there whole or not at all."""
     total = 0
     session.run(f"create schema {schema}")
+    session.run(f"comment on schema {schema} is {quote_literal(content)}")
     with duckdb.connect(str(marts_file), read_only=True) as con:
         for table in tables:
             session.run(_create_table(schema, table))
@@ -417,14 +444,17 @@ def _in_one_go(statements: Sequence[str]) -> str:
     return f"do {tag} begin {'; '.join(statements)}; end {tag}"
 
 
-def _drop_old(session: _Session, schema: str, before: str | None) -> list[str]:
-    """Drop the versions but this one and the one before; one that somebody still reads goes another night."""
+def _drop_old(session: _Session, schema: str, before: str | None, files: Path) -> list[str]:
+    """Drop the versions but this one and the one before, which goes as well when its file in the folder `files` was
+    rewritten since or is gone; one that somebody still reads goes another night."""
     import adbc_driver_manager
 
-    found = session.rows(r"select nspname from pg_namespace where nspname ~ '^marts_\d{8}t\d{12}z$' order by nspname")
-    session.commit()
-    others = [name for (name,) in found if name != schema]
+    held = _versions(session)
+    others = [name for name in held if name != schema]
     kept = before if before in others else others[-1] if others else None
+    if kept is not None:
+        file = next((file for file in files.glob("*.duckdb") if kept.startswith(_schema_of(file.stem))), None)
+        kept = kept if file is not None and _content_of(file) == held[kept] else None
     notices = []
     for old in others:
         if old == kept:

@@ -282,6 +282,25 @@ def test_the_version_before_is_kept_and_older_ones_go(warehouse, database, targe
     assert generation_of(database) == {2}
 
 
+def test_what_was_erased_from_the_files_leaves_the_server(warehouse, database, target):
+    for generation in (1, 2):
+        publish_cells(warehouse, generation)
+        serve_file(target, warehouse.marts_file)
+    for file in warehouse.versions.glob("*.duckdb"):  # as csw erase does: every version is written anew
+        file.chmod(0o644)
+        with duckdb.connect(str(file)) as con:
+            con.execute("update fct_answers set comment = null")
+    assert serve_file(target, warehouse.marts_file).rows > 0
+    [schema] = [name for name in schemas(database) if name not in ("marts", "marts_bi")]
+    assert schema.startswith("marts_20250401t020000000000z_")
+    assert database.rows(f"select count(comment), count(*) from {schema}.fct_answers") == [(0, 50)]
+    assert database.rows("select count(comment), count(*) from marts.fct_answers") == [(0, 50)]
+    assert serve_file(target, warehouse.marts_file).rows == 0
+    publish_cells(warehouse, 3)
+    serve_file(target, warehouse.marts_file)
+    assert schemas(database) == ["marts", schema, "marts_20250401t030000000000z", "marts_bi"]
+
+
 def test_csw_rollback_goes_back_on_the_server_too(warehouse, database, capsys):
     for generation in (1, 2):
         publish_cells(warehouse, generation)
