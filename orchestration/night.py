@@ -133,11 +133,14 @@ class Night:
             log.write(text)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and remember how it failed, if it does."""
+    def stage(self, name: str, *, after: str | None = None) -> Iterator[None]:
+        """Time a stage and remember how it failed, if it does. A run that left out the stage before is refused: what
+        that stage would have made or checked is of another night."""
         self.say(name)
         began = time.perf_counter()
         try:
+            if after is not None and after not in self.stages:
+                raise UsageError(f"this run has left out {after!r}: launch the job nightly as a whole")
             yield
         except Stopped as stopped:
             self.stopped = stopped
@@ -164,6 +167,8 @@ class Night:
         self.say(name)
         began = time.perf_counter()
         try:
+            if self.publication is None:
+                raise UsageError("this run has published nothing")
             yield
         except Exception as error:
             if not isinstance(error, UsageError):

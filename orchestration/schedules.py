@@ -27,5 +27,9 @@ def nightly_schedule(job: dg.UnresolvedAssetJobDefinition, timezone: str) -> dg.
         cron_schedule=EVERY_NIGHT,
         execution_timezone=timezone,
         run_config={"resources": {"night": {"config": {"retries": TRIES_AFTER_A_FAILURE}}}},
-        tags={"dagster/max_retries": str(TRIES_AFTER_A_FAILURE), "dagster/retry_on_asset_or_op_failure": "false"},
+        tags={
+            "dagster/max_retries": str(TRIES_AFTER_A_FAILURE),
+            "dagster/retry_on_asset_or_op_failure": "false",
+            "dagster/retry_strategy": "ALL_STEPS",  # the stages of a night belong together
+        },
     )

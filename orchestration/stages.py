@@ -88,7 +88,7 @@ def check_arrivals(night: Night) -> None:
     from expectations.arrivals import profile_arrivals
     from expectations.raw import RAW_SUITES
 
-    with night.stage("checking what arrived"):
+    with night.stage("checking what arrived", after="loading"):
         with night.connect() as con:
             timezone = night.settings.var("reporting_timezone")
             profile_arrivals(con, night.run_id, night.started_at.date(), timezone)
@@ -101,7 +101,7 @@ def build(night: Night, report: Callable[[str, float], None]) -> None:
     seconds."""
     from orchestration import building
 
-    with night.stage("building"):
+    with night.stage("building", after="checking what arrived"):
         manifest = building.prepare_manifest(night.warehouse, night.settings.given_vars)
         with night.connect() as con:
             full = building.begin_build(con, night.run_id, night.settings)
@@ -122,7 +122,7 @@ def check_marts(night: Night) -> None:
     from orchestration import building
     from orchestration.conservation import take_account
 
-    with night.stage("checking the marts"):
+    with night.stage("checking the marts", after="building"):
         manifest = building.read_manifest(building.prepare_manifest(night.warehouse, night.settings.given_vars))
         with night.connect() as con:
             zone = night.settings.var("reporting_timezone")
@@ -143,7 +143,7 @@ def publish(night: Night) -> None:
     from orchestration import building, publishing
     from serving.parquet import withdraw_parquet
 
-    with night.stage("publishing"):
+    with night.stage("publishing", after="checking the marts"):
         previous = publishing.read_publication(night.warehouse.marts_file)
         manifest = building.read_manifest(building.prepare_manifest(night.warehouse, night.settings.given_vars))
         code = building.hash_files(building.CODE_FOLDERS)

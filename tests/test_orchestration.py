@@ -165,6 +165,7 @@ def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, m
     [schedule] = repository.schedule_defs
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Asia/Tokyo")
     assert schedule.job.name == "nightly"
+    assert schedule.tags["dagster/retry_strategy"] == "ALL_STEPS"
     assert graph.get(PUBLICATION).freshness_policy_or_from_metadata is not None
 
 
@@ -191,6 +192,30 @@ def test_the_scheduled_job_runs_in_an_instance_and_changes_nothing(folder, monke
     assert warehouse.read_last_run()["outcome"] == "published"
     assert main(["rollback", "--warehouse", str(warehouse.root)]) == 0
     assert read_publication(warehouse.marts_file).run_id != published.run_id
+
+
+@pytest.mark.parametrize(
+    ("asset", "why"),
+    [("marts", "this run has left out 'checking the marts'"), ("parquet", "this run has published nothing")],
+)
+def test_a_part_of_the_night_started_by_itself_publishes_nothing(folder, asset, why):
+    """`Materialize selected`, or `Re-execute from failure`: what stands in the build file is of another night."""
+    warehouse = Warehouse(folder / "warehouse")
+    before = digest(warehouse.marts_file)
+    job = definitions_for(resolve_settings(warehouse=str(warehouse.root), parquet=True)).resolve_job_def("nightly")
+    # another day than that of the build file
+    config = {"landing": str(folder / "landing"), "warehouse": str(warehouse.root), "as_of": "2025-02-28"}
+    with dg.DagsterInstance.from_config(str(warehouse.dagster_home)) as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["publication", asset])],
+            run_config={"resources": {"night": {"config": config}}},
+            raise_on_error=False,
+        )
+    assert not result.success
+    assert digest(warehouse.marts_file) == before
+    last = warehouse.read_last_run()
+    assert why in "".join([*last["problems"], *last["unserved"]])
 
 
 def deletions(count):
