@@ -334,14 +334,18 @@ class _Load:
         return _Planned(file, header, types, self._new_load_id())
 
     def _parquet_header(self, file: LandedFile) -> tuple[Header, tuple[str, ...]]:
+        path = _glob_safe(file.path)
         try:
             described = self.con.execute(
-                "DESCRIBE SELECT * FROM read_parquet(?, binary_as_string = true, hive_partitioning = false)",
-                [[_glob_safe(file.path)]],
+                "DESCRIBE SELECT * FROM read_parquet(?, binary_as_string = true, hive_partitioning = false)", [[path]]
             ).fetchall()
+            written = {name for (name,) in self.con.execute("SELECT name FROM parquet_schema(?)", [path]).fetchall()}
         except duckdb.Error as error:
             raise FileRefused(_unreadable_parquet(error)) from error
-        header = match_header(file, [row[0] for row in described], line=None)
+        names = [row[0] for row in described]
+        # DuckDB numbers the second column of a name: status, status_1.
+        match_header(file, [name if name in written else name.rpartition("_")[0] for name in names], line=None)
+        header = match_header(file, names, line=None)
         types = tuple(row[1] for row in described)
         for column, position in header.positions.items():
             if is_nested(types[position]):

@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
 import zlib
 from collections import deque
@@ -21,6 +20,7 @@ from typing import IO, NamedTuple
 from urllib.parse import unquote
 
 from orchestration.contract import DELETED, TABLES, Table
+from orchestration.variables import UsageError
 
 FORMATS = ("csv.gz", "csv", "parquet", "jsonl")
 # A record longer than this is a quote that was never closed; DuckDB's own limit is the same.
@@ -122,7 +122,7 @@ def discover(landing: Path) -> tuple[dict[str, list[tuple[Path, str]]], list[Not
     Returns the files of each raw table as (path, format), sorted by path, and a notice for everything that belongs
     to no table. Names that begin with a dot or an underscore (markers of file systems and writers) are skipped.
 
-    Raises NotADirectoryError when `landing` is not a folder.
+    Raises NotADirectoryError when `landing` is not a folder, and UsageError when a folder in it can't be read.
     """
     if not landing.is_dir():
         raise NotADirectoryError(f"the landing folder {landing} does not exist or is not a folder")
@@ -155,11 +155,19 @@ def discover(landing: Path) -> tuple[dict[str, list[tuple[Path, str]]], list[Not
     return files, notices
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """The files below a folder. Links to folders are followed, but not those that lead back up."""
+    here = above | {folder.resolve()}
     found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        found += [Path(parent, name) for name in names if not name.startswith((".", "_"))]
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "_"))]
+    except OSError as error:
+        raise UsageError(f"the folder {folder} can't be read: {error.strerror}") from error
+    for entry in entries:
+        if not entry.is_dir():
+            found.append(entry)
+        elif entry.resolve() not in here:
+            found += _walk(entry, here)
     return sorted(found)
 
 

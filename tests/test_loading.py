@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from orchestration import loading
 from orchestration.contract import TABLES
 from orchestration.loading import LoadReport, create_landing_schema, load_landing
+from orchestration.variables import UsageError
 
 LOADED_AT = datetime(2025, 3, 1, 2, 0, 0)
 USERS = "user_id,full_name,role,active_from,_loaded_at"
@@ -167,6 +168,45 @@ def test_unknown_names_and_types_are_noticed_and_stop_nothing(con: duckdb.DuckDB
     assert report.notices[0].remedy == "rename it to crm_users"
     assert report.refused_files == []
     assert one(con, "SELECT count(*) FROM raw.crm_users") == 1
+
+
+def test_linked_folders_are_read_and_links_back_up_are_not(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
+    put(landing, "crm_users/a.csv", f"{USERS}\nu1,Ann,csm,2024-01-01,2024-01-02\n")
+    elsewhere = put(landing.parent, "elsewhere/2025/b.csv", f"{USERS}\nu2,Bob,csm,2024-01-01,2024-01-02\n").parent
+    (landing / "crm_users" / "more").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(landing / "crm_users")
+    report = load(con, landing)
+    assert rows(con, "SELECT path FROM ops.load_log ORDER BY 1") == [("crm_users/a.csv",), ("crm_users/more/b.csv",)]
+    assert report.tables["crm_users"].rows_loaded == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_said(
+    con: duckdb.DuckDBPyConnection, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = put(landing, "crm_users/2025/a.csv", f"{USERS}\nu1,Ann,csm,2024-01-01,2024-01-02\n").parent
+    listed = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UsageError, match="crm_users/2025 can't be read: Permission denied"):
+        load(con, landing)
+
+
+def test_a_parquet_column_that_comes_twice_is_refused(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
+    row = {"user_id": ["u1"], "full_name": ["Ann"], "role": ["csm"], "active_from": [date(2024, 1, 1)], "n": [1]}
+    table = pa.table(row).append_column("ROLE", pa.array(["exec"])).append_column("n", pa.array([2]))
+    (landing / "crm_users").mkdir()
+    pq.write_table(table, landing / "crm_users" / "twice.parquet")
+    pq.write_table(pa.table(row).append_column("n", pa.array([2])), landing / "crm_users" / "else_twice.parquet")
+    report = load(con, landing)
+    assert [refusal.message() for refusal in report.refused_files] == [
+        "crm_users/twice.parquet: column role comes twice; keep one column of that name"
+    ]
+    assert rows(con, "SELECT user_id, role FROM raw.crm_users") == [("u1", "csm")]  # what is no column of ours may
 
 
 @pytest.mark.parametrize("name", ["a[1].csv", "a*b.csv", "a?b.csv", "it's.csv", "ünï côdé.csv"])
