@@ -266,7 +266,8 @@ def _measure_scores(con: duckdb.DuckDBPyConnection, run_id: str, settled: int) -
 
 
 def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
-    """Rows that name a parent which has never landed: of tonight's rows, and of all but events."""
+    """Rows that name a parent which has never landed: of tonight's rows, and of all but events. A row waits, whether or
+    not anything arrived tonight."""
     con.execute(
         """create or replace table ops.raw_references (
         area varchar, table_name varchar, column_name varchar, parent varchar, n_rows bigint, n_orphans bigint,
@@ -277,7 +278,7 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
     }
     for table in TABLES.values():
         for column in table.columns:
-            if table.name not in arrived or column.references is None:
+            if column.references is None or (table.name == "product_events" and table.name not in arrived):
                 continue
             parent = TABLES[column.references]
             [key] = parent.key
@@ -305,7 +306,7 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
                     case when any_value(n_rows) >= 5 and {int(settled)} > 0
                         then coalesce(sum(n_new), 0) / any_value(n_rows) end,
                     coalesce(sum(n_all), 0),
-                    array_to_string(list_sort(list(value) filter (n_new > 0))[:5], ', ')
+                    array_to_string(list(value order by n_new = 0, value)[:5], ', ')
                 from tonight left join orphans on true""",
                 [table.area, table.name, column.name, parent.name],
             )

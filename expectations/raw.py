@@ -264,7 +264,7 @@ def _other_rules(area: str) -> list[Rule]:
         rule(
             "parents_are_known",
             "raw_references",
-            "n_orphans",
+            "n_waiting",
             "warning",
             "These rows wait for their parent: they are kept, count in no figure of an account, and do so by "
             "themselves from the night in which the parent arrives. Deliver the parent, or correct the id.",

@@ -156,6 +156,9 @@ def test_rows_wait_for_their_parent_and_are_counted(nights):
     assert nights.run(first) == {("parents_are_known", "survey_responses", "warning")}
     [row] = nights.findings["parents_are_known", "survey_responses"].rows
     assert row == "column_name=account_id, n_orphans=1, n_waiting=1, examples=a9"
+    assert nights.run({"fin_costs": costs(0, 40)}) == {("parents_are_known", "survey_responses", "warning")}, "it waits"
+    [row] = nights.findings["parents_are_known", "survey_responses"].rows
+    assert row == "column_name=account_id, n_orphans=0, n_waiting=1, examples=a9"
     assert nights.run({"crm_accounts": accounts([9])}) == set()
 
 
