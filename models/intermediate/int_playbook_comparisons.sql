@@ -65,7 +65,7 @@ pairs as (
             alike.peer_id = all_runs.account_id
             and alike.playbook_name = all_runs.playbook_name
             and all_runs.opened_on < {{ add_days('alike.closed_on', 90) }}
-            and all_runs.open_until >= {{ add_days('alike.closed_on', -90) }}
+            and all_runs.open_until > {{ add_days('alike.closed_on', -90) }}
     where all_runs.action_id is null
 ),
 
