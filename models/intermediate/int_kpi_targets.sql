@@ -23,8 +23,7 @@ ranked as (
             partition by
                 measured.kpi_id, measured.period_type, measured.period_start, measured.segment_type, measured.segment_value
             order by
-                case when targets.start_on <= measured.period_end then 0 else 1 end,
-                case when targets.start_on <= measured.period_end then targets.start_on end desc,
+                case when targets.start_on <= measured.period_end then targets.start_on end desc nulls last,
                 targets.start_on
         ) as target_rank
     from measured
