@@ -76,9 +76,9 @@ final as (
     where
         case
             when alert_type = 'target_missed' then target_status = 'missed'
-            when alert_type = 'churn_above_target' then judged_value > limit_value
-            when alert_type = 'churn_above_band' then n_12 = 12 and judged_value > limit_value
-            -- a fall of exactly the limit counts, whatever binary fractions make of it
+            -- churn at exactly its limit is not above it, a fall of exactly the limit counts, whatever binary fractions make of them
+            when alert_type = 'churn_above_target' then round(judged_value - limit_value, 9) > 0
+            when alert_type = 'churn_above_band' then n_12 = 12 and round(judged_value - limit_value, 9) > 0
             else round(judged_value, 9) <= limit_value
         end
         and (alert_type in ('target_missed', 'churn_above_target') or segment_type in ('all', 'segment'))
