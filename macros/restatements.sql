@@ -32,8 +32,8 @@
         'time_to_first_value': ['cs_onboardings'],
         'time_to_value': ['cs_onboardings'],
         'first_contact_resolution_rate': ['support_tickets', 'support_ticket_events', 'crm_contacts'],
-        'engagement_activity': ['cs_activities'],
-        'advocacy_activity': ['cs_advocacy'],
+        'engagement_activity': ['cs_activities', 'crm_contacts'],
+        'advocacy_activity': ['cs_advocacy', 'crm_contacts'],
     }) }}
 {%- endmacro %}
 
