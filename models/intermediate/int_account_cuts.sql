@@ -20,7 +20,7 @@ phases as (
 ),
 
 customer_starts as (
-    select account_id, min(valid_from) as customer_since from states where movement_type = 'new' group by account_id
+    select account_id, valid_from as customer_since from states where movement_type = 'new'
 ),
 
 {%- set text = 'cast(null as ' ~ dbt.type_string() ~ ')' %}

@@ -91,7 +91,6 @@ final as (
         coalesce(states.state, 'gone') as state,
         coalesce(balances.closing_mrr, 0) as mrr,
         case
-            when running.customer_since is null then null
             when states.state = 'gone' then greatest({{ months_begun('running.customer_since', 'states.valid_from') }}, 1)
             when states.state is not null then {{ whole_months('running.customer_since', 'running.closing_date') }}
         end as tenure_months

@@ -20,7 +20,7 @@ predicted as (
     from life_months
     left join expectations
         on
-            case when life_months.state <> 'gone' then life_months.month end = expectations.month
+            life_months.month = expectations.month
             and life_months.segment = expectations.segment
             {%- if by_tenure %}
             and life_months.tenure_months = expectations.tenure_months
@@ -39,7 +39,7 @@ final as (
         retention_cost,
         expected_remaining_months,
         {{ exact('historical_clv') }} as historical_clv,
-        {{ exact("case when state = 'gone' then 0 else monthly_value * expected_remaining_months end") }} as predicted_remaining_value,
+        {{ exact('monthly_value * expected_remaining_months') }} as predicted_remaining_value,
         {{ exact('cast(net_revenue as double) + cast(mrr as double) * expected_remaining_months') }} as predicted_total_revenue
     from predicted
 )

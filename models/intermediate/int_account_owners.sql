@@ -27,7 +27,7 @@ starts as (
 ),
 
 days as (
-    select distinct account_id, {{ beginning() }} as changed_on from account_ids
+    select account_id, {{ beginning() }} as changed_on from account_ids
     union
     select account_id, valid_from_on from starts
     union

@@ -54,13 +54,14 @@ compared as (
     from states
 ),
 
+-- an account's first transition is from gone to paying
 transitions as (
     select
         account_id,
         changed_on,
         state,
         previous_state,
-        row_number() over (partition by account_id, previous_state = 'gone' and state = 'paying' order by changed_on) as entry_number
+        row_number() over (partition by account_id order by changed_on) as transition_number
     from compared
     where state <> previous_state
 ),
@@ -74,7 +75,7 @@ final as (
         previous_state,
         case
             when state = 'paying' and previous_state = 'paused' then 'resume'
-            when state = 'paying' and entry_number = 1 then 'new'
+            when transition_number = 1 then 'new'
             when state = 'paying' then 'reactivation'
             when state = 'paused' then 'pause'
             else 'churn'

@@ -70,7 +70,6 @@ final as (
         score_date,
         'onboarding_progress' as component,
         case
-            when onboarding_started_on is null then null
             when has_first_value then 0
             else {{ ratio(days_between('onboarding_started_on', 'score_date'), 'target_days') }}
         end as raw_value,

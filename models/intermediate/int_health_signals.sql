@@ -33,7 +33,7 @@ first_touches as (
 ),
 
 customer_starts as (
-    select account_id, min(valid_from) as customer_since from {{ ref('int_account_states') }} where movement_type = 'new' group by account_id
+    select account_id, valid_from as customer_since from {{ ref('int_account_states') }} where movement_type = 'new'
 ),
 
 open_onboardings as (

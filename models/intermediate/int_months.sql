@@ -1,14 +1,14 @@
 -- Grain: month, from the first month with data to the month of the as-of date (decision log, D2).
-with first_days as (
+with days as (
     -- items name no account: those of internal accounts go with their subscriptions
-    select min(items.effective_from_on) as first_day
+    select items.effective_from_on as happened_on
     from {{ ref('stg_billing__subscription_items') }} as items
     inner join {{ ref('stg_billing__subscriptions') }} as subscriptions on items.subscription_id = subscriptions.subscription_id
     where items.is_recurring and subscriptions.account_id is not null
     -- neither do invoices and onboardings of accounts that nobody knows count anywhere
     {%- for model, day in [('stg_billing__invoices', 'issued_on'), ('stg_cs__onboardings', 'started_on')] %}
     union all
-    select min({{ day }}) as first_day from {{ ref(model) }} where account_id is not null
+    select {{ day }} as happened_on from {{ ref(model) }} where account_id is not null
     {%- endfor %}
     {%- set facts = [
         ('int_account_usage_months', 'month'),
@@ -24,12 +24,12 @@ with first_days as (
     ] %}
     {%- for model, day in facts %}
     union all
-    select min({{ day }}) as first_day from {{ ref(model) }}
+    select {{ day }} as happened_on from {{ ref(model) }}
     {%- endfor %}
 ),
 
 bounds as (
-    select {{ month_of('min(first_day)') }} as first_month from first_days
+    select {{ month_of('min(happened_on)') }} as first_month from days
 ),
 
 numbers as (

@@ -26,9 +26,9 @@ movement_days as (
         {%- for movement in movements %}
         sum(case when movement_type = '{{ movement }}' then amount else 0 end) as {{ movement }}_mrr,
         {%- endfor %}
-        count(distinct case when movement_type = 'new' then movement_date end) as new_logos,
-        count(distinct case when movement_type = 'reactivation' then movement_date end) as reactivated_logos,
-        count(distinct case when movement_type = 'churn' then movement_date end) as churned_logos
+        count(case when movement_type = 'new' then 1 end) as new_logos,
+        count(case when movement_type = 'reactivation' then 1 end) as reactivated_logos,
+        count(case when movement_type = 'churn' then 1 end) as churned_logos
     from ledger
     group by account_id, movement_date
 ),

@@ -13,16 +13,13 @@ first_states as (
     select account_id, min(valid_from) as subscribed_on from {{ ref('int_account_states') }} group by account_id
 ),
 
-purchases as (
-    select distinct account_id, paid_on from invoices
-),
-
+-- of two payments on one day the first lasts no day
 spans as (
     select
         account_id,
         {{ add_days('paid_on', var('purchase_gap_days') | int) }} as stopped_from,
         coalesce(lead(paid_on) over (partition by account_id order by paid_on), {{ far_future() }}) as stopped_to
-    from purchases
+    from invoices
 ),
 
 final as (

@@ -24,10 +24,7 @@ scored as (
         scores.top_driver,
         row_number() over (partition by renewals.term_id order by scores.score_date desc) as recency
     from renewals
-    inner join scores
-        on
-            renewals.account_id = scores.account_id
-            and (scores.score_date < renewals.due_date or renewals.outcome = 'upcoming')
+    inner join scores on renewals.account_id = scores.account_id and scores.score_date < renewals.due_date
 ),
 
 early as (

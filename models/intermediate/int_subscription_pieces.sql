@@ -86,8 +86,7 @@ final as (
     from pieces
     inner join flagged on pieces.item_version_id = flagged.item_version_id and pieces.piece_from = flagged.piece_from
     where
-        pieces.piece_from < pieces.piece_to
-        and not (pieces.trial_from is not null and pieces.piece_from >= pieces.trial_from and pieces.piece_from < pieces.trial_to)
+        not (pieces.trial_from is not null and pieces.piece_from >= pieces.trial_from and pieces.piece_from < pieces.trial_to)
 )
 
 select * from final

@@ -13,9 +13,8 @@ accounts as (
 ),
 
 customer_starts as (
-    select account_id, min(valid_from) as customer_since from {{ ref('int_account_states') }}
+    select account_id, valid_from as customer_since from {{ ref('int_account_states') }}
     where movement_type = 'new'
-    group by account_id
 ),
 
 scores as (

@@ -18,7 +18,7 @@ current_states as (
 ),
 
 customer_starts as (
-    select account_id, min(valid_from) as customer_since from states where movement_type = 'new' group by account_id
+    select account_id, valid_from as customer_since from states where movement_type = 'new'
 ),
 
 balances as (
