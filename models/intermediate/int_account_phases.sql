@@ -23,7 +23,9 @@ renewal_windows as (
 ),
 
 final as (
-    select account_id, 'onboarding' as phase, started_on as opens_on, coalesce(completed_on, cancelled_on) as closes_on
+    select
+        account_id, 'onboarding' as phase, started_on as opens_on,
+        case when cancelled_on < completed_on then cancelled_on else coalesce(completed_on, cancelled_on) end as closes_on
     from onboardings
     union all
     select account_id, 'renewal' as phase, opens_on, closes_on from renewal_windows
