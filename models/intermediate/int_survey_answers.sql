@@ -52,12 +52,12 @@ ranked as (
     select
         judged.*,
         invalid_reason is null as is_valid,
-        {%- for scope, partition in [('ticket', 'ticket_id'), ('month', month_of('responded_on'))] %}
+        -- one answer each: about a ticket the last of all time, else the last of the month
         row_number() over (
-            partition by survey_id, contact_key, ticket_id is null, {{ partition }}, invalid_reason is null
+            partition by
+                survey_id, contact_key, ticket_id, case when ticket_id is null then {{ month_of('responded_on') }} end, invalid_reason is null
             order by responded_at desc nulls last, loaded_at desc, response_id desc
-        ) as {{ scope }}_rank{{ ',' if not loop.last }}
-        {%- endfor %}
+        ) as answer_rank
     from judged
 ),
 
@@ -83,11 +83,10 @@ final as (
         loaded_at,
         is_valid,
         -- of the answers about one ticket only the last of all time is left to count
-        is_valid and (ticket_id is null or ticket_rank = 1) as is_eligible,
+        is_valid and (ticket_id is null or answer_rank = 1) as is_eligible,
         case
             when not is_valid then invalid_reason
-            when ticket_id is not null and ticket_rank > 1 then 'superseded'
-            when ticket_id is null and month_rank > 1 then 'superseded'
+            when answer_rank > 1 then 'superseded'
         end as reject_reason,
         case when is_valid and higher_is_better then score >= positive_threshold when is_valid then score <= positive_threshold end
             as is_positive,
