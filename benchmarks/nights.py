@@ -79,9 +79,9 @@ def counted(cost: Cost) -> Iterator[None]:
     stage = Night.stage
 
     @contextmanager
-    def timed_stage(self, name):
+    def timed_stage(self, name, **order):
         began = time.process_time()
-        with stage(self, name):
+        with stage(self, name, **order):
             yield
         cost.stages[name] = cost.stages.get(name, 0.0) + time.process_time() - began
 
