@@ -46,6 +46,8 @@ FEW_ACCOUNTS = 3
 LEAST_AUC = 0.6
 MONTHS_SHOWN = 13
 SEGMENTS_A_ROW = 4
+# rows of the grid: more can't be read, and thousands can't be drawn
+CSMS_SHOWN = 24
 PLOT_HEIGHT = 300
 Z95 = 1.959964
 
@@ -993,7 +995,9 @@ def csm_grid(sheet: Sheet) -> Picture:
         },
         f"card.period_type = 'ttm' and card.period_start = '{sheet.window or '0001-01-01'}' and card.csm_user_id <> 'all'",
     )
-    cells = [row for row in rows if row["segment"] != "all" and row["accounts"]]
+    books = {row["csm"]: row["accounts"] for row in rows if row["segment"] == "all" and row["accounts"]}
+    shown = set(sorted(books, key=lambda csm: (-books[csm], csm))[:CSMS_SHOWN])
+    cells = [row for row in rows if row["segment"] != "all" and row["accounts"] and row["csm"] in shown]
     if not cells:
         return nothing("Retention by CSM and segment", caption, "no complete window of twelve months with CSMs yet")
     canvas, grid = sheet.canvas(), []
@@ -1086,7 +1090,12 @@ def csm_grid(sheet: Sheet) -> Picture:
         title = f"{best['csm']} is furthest above the segment"
     else:
         title = "No book is above its segment" if known else "Books are too small to compare"
-    return Picture(Markup("{}").format(title), caption, [canvas.draw(chart, "NRR by CSM and segment")])
+    notes = Markup("")
+    if len(books) > len(shown):
+        notes = Markup(
+            '<p class="small muted">The {:,} largest of {:,} books; all of them: mart_csm_scorecards.</p>'
+        ).format(len(shown), len(books))
+    return Picture(Markup("{}").format(title), caption, [canvas.draw(chart, "NRR by CSM and segment")], notes)
 
 
 def time_to_value(sheet: Sheet) -> Picture:

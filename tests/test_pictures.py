@@ -63,6 +63,27 @@ def test_somebody_who_only_worked_for_a_segment_has_no_cell_in_the_grid(altered)
     assert "Hal Perr" not in panel.svg
 
 
+def test_of_more_csms_than_can_be_drawn_the_largest_books_are(altered):
+    """Thirty more books of 1,001 to 1,030 accounts: the 24 largest are those of 1,007 and more."""
+    sheet = altered(
+        """insert into mart_csm_scorecards by name
+        select 'ttm' as period_type, max(period_start) as period_start, 'csm ' || number as csm_user_id,
+            'Cee Esem ' || number as full_name, segment as segment_value, 1000 + number as accounts, 1.0 as nrr,
+            0.0 as nrr_vs_segment
+        from mart_kpi_values
+        cross join range(1, 31) as numbers (number)
+        cross join (values ('all'), ('smb')) as cuts (segment)
+        where period_type = 'ttm' and is_complete group by number, segment""",
+        """insert into dim_csms by name
+        select 'csm ' || number as csm_user_id, 'Cee Esem ' || number as full_name
+        from range(1, 31) as numbers (number)""",
+    )
+    picture = pictures.csm_grid(sheet)
+    named = {int(number) for number in re.findall(r">Cee Esem (\d+)<", picture.panels[0].svg)}
+    assert named == set(range(7, 31))
+    assert "24 largest of" in picture.notes
+
+
 @pytest.mark.parametrize(("auc", "is_told"), [(0.599, True), (0.6, False), ("null", False)])
 def test_a_score_that_hardly_ranks_tells_not_to_act_on_the_colour_alone(altered, auc, is_told):
     sheet = altered(
