@@ -26,13 +26,12 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.nights import END, hold_back, land, settings_for
+from benchmarks.nights import END, hold_back, land, landed_sample, settings_for
 from benchmarks.processes import apart, peak_memory
 from benchmarks.yardstick import recorded_build, replayed
 from dashboard.show import BLUE, FONT, INK, LIGHT, MUTED, VERMILLION
 from orchestration.building import prepare_manifest
 from orchestration.history import CARRIED
-from orchestration.sample import make_sample
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
@@ -75,7 +74,7 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
 def measure(folder: Path, accounts: int, events: int, months: int) -> Point:
     """Make a company of this size, build it in full and once more for the next night."""
     landing, published = folder / "landing", folder / "published.duckdb"
-    make_sample(landing, accounts=accounts, months=months, events=events, end=END, progress=lambda _line: None)
+    landed_sample(landing, accounts, events, months)
     last, held_back = hold_back(landing, folder)
     file = Warehouse(folder / "wh").build_file.name
     first, following = folder / "first" / file, folder / "next" / file
