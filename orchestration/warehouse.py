@@ -143,6 +143,7 @@ def open_database(path: str, *, spill: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(path)
     con.execute("set temp_directory = $folder", {"folder": str(spill / "spill.tmp")})
     con.execute("set memory_limit = $limit", {"limit": os.environ.get("CSW_MEMORY_LIMIT", "600MB")})
+    con.execute("set enable_progress_bar = false")  # whoever calls tells of progress
     return con
 
 
