@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from dashboard.links import account_file
 from dashboard.marts import Row
-from dashboard.pictures import Sheet
+from dashboard.sheet import Sheet
 from dashboard.show import HEALTH, LETTERS, colour_badge, in_words, month_name, origin, time
 
 MONTHS_DRAWN = 24

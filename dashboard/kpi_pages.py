@@ -10,8 +10,8 @@ import altair as alt
 from markupsafe import Markup
 
 from dashboard.marts import Row
-from dashboard.pictures import GRAIN, Sheet
 from dashboard.prose import bullets
+from dashboard.sheet import GRAIN, Sheet
 from dashboard.show import BLUE, GREY, INK, PANEL_WIDTH, SKY, Canvas, Panel, in_words, month_name, quarter_name
 from dashboard.tiles import STATUS_WORDS, VALUES, arrow, grey_reason, history, main_period, period_words, short_reason
 from orchestration.variables import PROJECT_DIR

@@ -6,7 +6,7 @@ import csv
 import re
 from dataclasses import dataclass
 
-from dashboard.pictures import FIRST_PAGE
+from dashboard.first import FIRST_PAGE
 from dashboard.second import SECOND_PAGE
 from orchestration.variables import PROJECT_DIR
 

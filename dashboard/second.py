@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dashboard.links import kpi_link
 from dashboard.marts import Row
-from dashboard.pictures import GRAIN, WHOLE, Picture, Sheet, nothing
+from dashboard.sheet import GRAIN, WHOLE, Picture, Sheet, nothing
 from dashboard.show import (
     BLUE,
     GREY,

@@ -30,6 +30,8 @@ BLUE, SKY, ORANGE, VERMILLION, GREEN, YELLOW, PURPLE, INK = (
 )
 GREY, LIGHT, MUTED = "#b4bac2", "#e6e9ed", "#5b6570"
 HEALTH = {"green": GREEN, "yellow": YELLOW, "red": VERMILLION, "unknown": GREY}
+# worst first
+COLOURS = ("red", "yellow", "green", "unknown")
 LETTERS = {"green": "G", "yellow": "Y", "red": "R", "unknown": "?"}
 # Its widths are those that the drawing library reckons with, on every system.
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"

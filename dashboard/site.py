@@ -19,12 +19,13 @@ from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
 from dashboard.account_pages import account_pages
+from dashboard.first import FIRST_PAGE
 from dashboard.handbook import handbook_pages
 from dashboard.kpi_pages import kpi_pages
 from dashboard.marts import Marts, open_marts
-from dashboard.pictures import FIRST_PAGE, Sheet
 from dashboard.places import catalogue_places, place_of
 from dashboard.second import SECOND_PAGE
+from dashboard.sheet import Sheet
 from dashboard.show import Writer
 from dashboard.tiles import tiles
 from orchestration.variables import UsageError

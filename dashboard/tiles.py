@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from dashboard.links import kpi_link
 from dashboard.marts import Row
-from dashboard.pictures import GRAIN, MONTHS_SHOWN, Sheet
+from dashboard.sheet import GRAIN, MONTHS_SHOWN, Sheet
 from dashboard.show import month_name, origin, quarter_name, time
 
 VALUES = (

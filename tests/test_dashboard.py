@@ -14,12 +14,15 @@ import duckdb
 import pytest
 from scipy import stats
 
+from dashboard.first import FIRST_PAGE
+from dashboard.health import wilson
 from dashboard.links import account_file
 from dashboard.marts import open_marts
-from dashboard.pictures import FIRST_PAGE, Sheet, kaplan_meier, wilson
 from dashboard.second import SECOND_PAGE
+from dashboard.sheet import Sheet
 from dashboard.show import Writer
 from dashboard.site import write_pages
+from dashboard.team import kaplan_meier
 from orchestration.cli import main
 from orchestration.night import PUBLISHED, one_night
 from orchestration.publishing import read_publication

@@ -12,10 +12,10 @@ from itertools import pairwise
 import duckdb
 import pytest
 
-from dashboard import pictures, second, tiles
+from dashboard import health, revenue, second, team, tiles, voice
 from dashboard.account_pages import account_pages
 from dashboard.marts import open_marts
-from dashboard.pictures import Sheet
+from dashboard.sheet import Sheet
 from dashboard.show import BLUE, GREY, INK, LIGHT, Panel, Writer
 from dashboard.site import write_pages
 from tests.pages import read_page
@@ -58,7 +58,7 @@ def test_somebody_who_only_worked_for_a_segment_has_no_cell_in_the_grid(altered)
             'Hal Perr' as full_name, 'smb' as segment_value, 1 as advocacy_completed, true as is_low_confidence
         from mart_kpi_values where period_type = 'ttm' and is_complete"""
     )
-    [panel] = pictures.csm_grid(sheet).panels
+    [panel] = team.csm_grid(sheet).panels
     assert panel.svg
     assert "Hal Perr" not in panel.svg
 
@@ -78,7 +78,7 @@ def test_of_more_csms_than_can_be_drawn_the_largest_books_are(altered):
         select 'csm ' || number as csm_user_id, 'Cee Esem ' || number as full_name
         from range(1, 31) as numbers (number)""",
     )
-    picture = pictures.csm_grid(sheet)
+    picture = team.csm_grid(sheet)
     named = {int(number) for number in re.findall(r">Cee Esem (\d+)<", picture.panels[0].svg)}
     assert named == set(range(7, 31))
     assert "24 largest of" in picture.notes
@@ -90,7 +90,7 @@ def test_a_score_that_hardly_ranks_tells_not_to_act_on_the_colour_alone(altered,
         f"""update mart_health_backtest set auc = {auc} where segment_value = 'all' and horizon_days = 90
         and snapshot_date = (select max(snapshot_date) from mart_health_backtest where horizon_days = 90)"""
     )
-    assert ("Do not act on the colour alone" in pictures.back_test(sheet).notes) == is_told
+    assert ("Do not act on the colour alone" in health.back_test(sheet).notes) == is_told
 
 
 def test_an_nps_of_few_answers_is_grey_and_says_so(altered):
@@ -99,7 +99,7 @@ def test_an_nps_of_few_answers_is_grey_and_says_so(altered):
         """update kpi_net_promoter_score set n = 29, is_low_confidence = true
         where period_type = 'quarter' and segment_type = 'all' and period_start = '2026-07-01'"""
     )
-    picture = pictures.nps(sheet)
+    picture = voice.nps(sheet)
     [panel] = picture.panels
     colours = {f"2026-{month}-01": colour for month, colour in (("04", INK), ("07", GREY), ("10", GREY))}
     for quarter, colour in colours.items():
@@ -138,7 +138,7 @@ def test_an_account_that_lost_its_score_did_not_get_better(altered):
             ('d', '2026-09-30', 'unknown'), ('d', '2026-10-31', 'red')
         ) as scores(account_id, day, colour)""",
     )
-    _, grid = pictures.health(sheet).panels
+    _, grid = health.health(sheet).panels
     colours = {
         (then, now): fills(grid, "sum(12 * today.current_mrr)", **key)
         for then, now in (("red", "red"), ("red", "yellow"), ("red", "unknown"), ("unknown", "red"))
@@ -179,7 +179,7 @@ def test_two_csms_of_one_name_are_two(altered):
     ids = [csm for (csm,) in sheet.marts.con.execute("select csm_user_id from dim_csms").fetchall()]
     names = {f"Ada Abbott ({csm})" for csm in ids}
     assert len(names) >= 4
-    for picture in (pictures.csm_grid(sheet), second.expansion(sheet)):
+    for picture in (team.csm_grid(sheet), second.expansion(sheet)):
         [panel] = picture.panels
         shown = {name for name in names if f">{name}<" in panel.svg}
         assert len(shown) >= 3
@@ -197,7 +197,7 @@ def test_every_segment_has_its_retention(altered):
             for table in ("kpi_net_revenue_retention", "kpi_gross_revenue_retention")
         )
     )
-    [panel] = pictures.retention(sheet).panels
+    [panel] = revenue.retention(sheet).panels
     shown = [json.loads(mark.attributes["data-key"])["segment_value"] for mark in read_page(panel.svg).figures]
     assert set(shown) >= {"all", *segments}
 
@@ -207,18 +207,18 @@ def test_every_segment_has_its_retention(altered):
 )
 def test_nobody_is_called_best_who_is_below_the_segment(altered, against, title):
     sheet = altered(f"update mart_csm_scorecards set nrr_vs_segment = {against} where nrr_vs_segment is not null")
-    assert pictures.csm_grid(sheet).title.endswith(title)
+    assert team.csm_grid(sheet).title.endswith(title)
 
 
 @pytest.mark.parametrize(("share", "is_told"), [("0", False), ("0.2", True)])
 def test_a_theme_of_which_nobody_complains_hurts_no_revenue(altered, share, is_told):
     sheet = altered(f"update mart_feedback_themes set negative_share = {share}")
-    assert ("hurts most revenue" in pictures.pain_points(sheet).title) == is_told
+    assert ("hurts most revenue" in voice.pain_points(sheet).title) == is_told
 
 
 def test_the_share_of_feedback_without_a_theme_stands_below_the_themes(altered):
     sheet = altered("update kpi_feedback_sentiment set unclassified_share = 0.125 where segment_type = 'all'")
-    assert ">12 %</data> of the feedback of <time" in pictures.pain_points(sheet).notes
+    assert ">12 %</data> of the feedback of <time" in voice.pain_points(sheet).notes
 
 
 def test_a_month_that_is_suppressed_keeps_its_place_in_the_trend(altered):
