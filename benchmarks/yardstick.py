@@ -95,15 +95,20 @@ def recorded_build(warehouse: Warehouse, loaded: Path, settings: Settings, *, fu
     return Build(loaded, after, manifest_folder, variables, by_sql, copied)
 
 
-def bare_build(build: Build, *, full_refresh: bool) -> float:
-    """CPU seconds of the same build by dbt alone, in a process of its own and with as many models at a time as a night
-    builds."""
-    return apart(_build, _copied(build.before, "bare"), build.manifest_folder, build.variables, full_refresh)
+def bare_build(build: Build, *, full_refresh: bool, threads: int | None = None) -> float:
+    """CPU seconds of the same build by dbt alone, in a process of its own, `threads` models at a time: without them, as
+    many as a night builds."""
+    file = _copied(build.before, "bare")
+    return apart(_build, file, build.manifest_folder, build.variables, full_refresh, threads)
 
 
-def _build(file: Path, manifest_folder: Path, variables: Mapping[str, Any], full_refresh: bool) -> float:
+def _build(
+    file: Path, manifest_folder: Path, variables: Mapping[str, Any], full_refresh: bool, threads: int | None
+) -> float:
     began = time.process_time()
-    building.build(file, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None)
+    building.build(
+        file, manifest_folder, variables, full_refresh=full_refresh, progress=lambda _line: None, threads=threads
+    )
     return time.process_time() - began
 
 
