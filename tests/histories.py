@@ -172,6 +172,7 @@ class _Maker:
         self._own_company()
         self._repeat_and_delete()
         self._owners_of_one_day()
+        self._void_successors()
         for rows in self.tables.values():
             self.rng.shuffle(rows)
         return dict(self.tables)
@@ -972,3 +973,18 @@ class _Maker:
                     "valid_to": later + timedelta(days=rng.randint(1, 90)),
                 }
                 self.tables["crm_account_owners"].append(row | changes)
+
+    def _void_successors(self) -> None:
+        """Successors that end at the instant they start, before, with or after the end of what they renew."""
+        rng = random.Random(f"void successors of {self.seed}")
+        subscriptions, items = self.tables["billing_subscriptions"], self.tables["billing_subscription_items"]
+        ends = {row["subscription_id"]: row["ended_at"] for row in subscriptions if row["ended_at"]}
+        successors = {row["subscription_id"]: row for row in subscriptions if row["renews_subscription_id"] in ends}
+        priced = {row["subscription_id"]: row for row in items if row["is_recurring"]}
+        for successor_id, successor in successors.items():
+            if rng.random() < 0.3:
+                instant = ends[successor["renews_subscription_id"]] + timedelta(days=rng.choice([-3, 0, 4]))
+                void = {"subscription_id": self._id("sub"), "_deleted": None}
+                subscriptions.append(successor | void | {"started_at": instant, "ended_at": instant})
+                version = {"item_version_id": self._id("ver"), "item_id": self._id("item"), "effective_to": None}
+                items.append(priced[successor_id] | void | version | {"effective_from": instant})

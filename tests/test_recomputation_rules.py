@@ -257,6 +257,34 @@ def test_late_successor_is_continuous_within_the_grace_days(landing, days_late, 
         assert (renewal["outcome"], renewal["churn_arr"]) == ("churned", Decimal("1200.00"))
 
 
+@pytest.mark.parametrize("void_on", ["2024-03-19", "2024-04-01", "2024-04-10"])
+@pytest.mark.parametrize("is_followed", [True, False])
+def test_a_successor_that_was_void_at_once_takes_nothing_over(landing, void_on, is_followed):
+    landing.account("a")
+    first = landing.subscription("a", day("2024-01-01"), day("2024-04-01"))
+    landing.subscription("a", day(void_on), day(void_on), renews_subscription_id=first)
+    if is_followed:
+        landing.subscription("a", day("2024-04-12"), renews_subscription_id=first)
+    landing.add(
+        "billing_contract_terms",
+        term_id="t",
+        subscription_id=first,
+        term_start=date(2024, 1, 1),
+        term_end=date(2024, 4, 1),
+        auto_renew=False,
+    )
+    tables = landing.run(date(2024, 6, 30))
+    changes = [(on, kind) for on, kind, _, _ in movements(tables)][1:]
+    [renewal] = tables["fct_renewals"]
+    found = (renewal["outcome"], renewal["days_late"], renewal["renewed_arr"], renewal["churn_arr"])
+    if is_followed:
+        assert changes == []
+        assert found == ("renewed_late", 11, Decimal("1200.00"), Decimal("0.00"))
+    else:
+        assert changes == [(date(2024, 4, 1), "churn")]
+        assert found == ("churned", None, Decimal("0.00"), Decimal("1200.00"))
+
+
 @pytest.mark.parametrize("status", ["incomplete", "incomplete_expired"])
 def test_a_subscription_that_never_began_has_no_term_to_renew(landing, status):
     landing.account("a")

@@ -18,11 +18,14 @@ final as (
     inner join subscriptions on due_terms.subscription_id = subscriptions.renews_subscription_id
     where
         {{ has_begun('subscriptions.status') }}
+        -- one that was over by the day due, or on its first day, took nothing over
+        and (
+            subscriptions.ended_on is null
+            or subscriptions.ended_on > greatest(subscriptions.started_on, due_terms.due_date)
+        )
         and (
             subscriptions.started_on <= due_terms.due_date
-            and (subscriptions.ended_on is null or subscriptions.ended_on > due_terms.due_date)
             or due_terms.is_ended
-            and subscriptions.started_on > due_terms.due_date
             and subscriptions.started_on <= {{ add_days('due_terms.due_date', var('late_renewal_grace_days') | int) }}
         )
 )

@@ -13,12 +13,14 @@ products as (
     select * from {{ ref('plan_products') }}
 ),
 
--- a successor that starts within the grace days carries its predecessor to its own start, unless another one took over in
--- time: then the predecessor would count beside it (decision log, D9)
+-- a successor that starts within the grace days carries its predecessor to its own start, unless another one took over
+-- in time: then the predecessor would count beside it; one that was over by then, or on its first day, took nothing over
+-- (decision log, D9)
 continuations as (
     select predecessors.subscription_id, min(successors.started_on) as continued_until
     from subscriptions as predecessors
     inner join subscriptions as successors on predecessors.subscription_id = successors.renews_subscription_id
+    where successors.ended_on is null or successors.ended_on > greatest(successors.started_on, predecessors.ended_on)
     group by predecessors.subscription_id, predecessors.ended_on
     having
         min(successors.started_on) > predecessors.ended_on

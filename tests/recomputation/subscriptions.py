@@ -179,7 +179,11 @@ class Book:
         """The day on which a successor takes over within the grace days after the end; None without one."""
         if subscription.ended is None:
             return None
-        starts = [other.started for other in self.successors(subscription)]
+        starts = [
+            other.started
+            for other in self.successors(subscription)
+            if other.ended is None or other.ended > max(other.started, subscription.ended)
+        ]
         if any(start <= subscription.ended for start in starts):
             return None
         late = [start for start in starts if (start - subscription.ended).days <= self._grace_days]
