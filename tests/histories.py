@@ -173,6 +173,7 @@ class _Maker:
         self._repeat_and_delete()
         self._owners_of_one_day()
         self._void_successors()
+        self._trials_to_the_end()
         for rows in self.tables.values():
             self.rng.shuffle(rows)
         return dict(self.tables)
@@ -988,3 +989,15 @@ class _Maker:
                 subscriptions.append(successor | void | {"started_at": instant, "ended_at": instant})
                 version = {"item_version_id": self._id("ver"), "item_id": self._id("item"), "effective_to": None}
                 items.append(priced[successor_id] | void | version | {"effective_from": instant})
+
+    def _trials_to_the_end(self) -> None:
+        """Subscriptions that were on trial until they ended, some of them renewed late."""
+        rng = random.Random(f"trials to the end of {self.seed}")
+        subscriptions = self.tables["billing_subscriptions"]
+        ends = {row["subscription_id"]: row["ended_at"] for row in subscriptions if row["ended_at"]}
+        renewed = {row["renews_subscription_id"] for row in subscriptions}
+        for subscription_id in sorted(ends.keys() & renewed):
+            if rng.random() < 0.3:
+                for row in subscriptions:
+                    if row["subscription_id"] == subscription_id:
+                        row.update(trial_start=row["started_at"], trial_end=ends[subscription_id])

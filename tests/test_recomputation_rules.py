@@ -285,6 +285,23 @@ def test_a_successor_that_was_void_at_once_takes_nothing_over(landing, void_on, 
         assert found == ("churned", None, Decimal("0.00"), Decimal("1200.00"))
 
 
+@pytest.mark.parametrize(
+    ("trial_end", "found"),
+    [
+        ("2024-01-15", [("2024-02-04", "new", "50.00")]),
+        ("2024-01-20", [("2024-02-04", "new", "50.00")]),
+        ("2024-01-14", [("2024-01-14", "new", "100.00"), ("2024-02-04", "contraction", "-50.00")]),
+    ],
+)
+def test_a_late_successor_continues_a_trial_that_was_open_at_the_end_as_one(landing, trial_end, found):
+    landing.account("a")
+    trial = {"trial_start": day("2024-01-01"), "trial_end": day(trial_end)}
+    first = landing.subscription("a", day("2024-01-01"), day("2024-01-15"), **trial)
+    landing.subscription("a", day("2024-02-04"), price=50, renews_subscription_id=first)
+    tables = landing.run(date(2024, 6, 30))
+    assert [(on.isoformat(), kind, str(amount)) for on, kind, _, amount in movements(tables)] == found
+
+
 @pytest.mark.parametrize("status", ["incomplete", "incomplete_expired"])
 def test_a_subscription_that_never_began_has_no_term_to_renew(landing, status):
     landing.account("a")

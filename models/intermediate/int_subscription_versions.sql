@@ -14,7 +14,7 @@ products as (
 ),
 
 -- a successor that starts within the grace days carries its predecessor to its own start, unless another one took over
--- in time: then the predecessor would count beside it; one that was over by then, or on its first day, took nothing over
+-- in time: then the predecessor would count beside it; one that was over by then or on its first day took nothing over
 -- (decision log, D9)
 continuations as (
     select predecessors.subscription_id, min(successors.started_on) as continued_until
@@ -63,7 +63,12 @@ final as (
             when subscriptions.trial_end is not null or subscriptions.trial_start is not null
                 then coalesce(subscriptions.trial_start_on, {{ beginning() }})
         end as trial_from,
-        coalesce(subscriptions.trial_end_on, {{ far_future() }}) as trial_to
+        -- a trial open at the end lasts on: what a late successor continues was never paid for
+        case
+            when subscriptions.trial_end_on < coalesce(subscriptions.ended_on, {{ far_future() }})
+                then subscriptions.trial_end_on
+            else {{ far_future() }}
+        end as trial_to
     from subscriptions
     inner join lasting_items on subscriptions.subscription_id = lasting_items.subscription_id
     left join continuations on subscriptions.subscription_id = continuations.subscription_id

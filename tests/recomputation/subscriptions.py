@@ -214,6 +214,9 @@ class Book:
             for start, end in subscription.pauses
             if start < subscription.ended
         ]
+        if subscription.trial is not None:
+            start, end = subscription.trial
+            subscription.trial = (start, carried(end, subscription.ended, takes_over))
 
     def holding(self, account: str, day: date) -> Holding:
         """What the account holds at the end of the day."""
