@@ -124,6 +124,11 @@ ORDERED = {
     "cs_actions": (("opened_at", "closed_at"),),
 }
 
+# (flag, column): where the flag is true, the column decides a figure, too.
+NEEDED = {
+    "billing_subscription_items": (("is_recurring", "billing_interval"),),
+}
+
 # A row that points to itself where only another one makes sense.
 SELF_REFERENCES = {
     "crm_accounts": ("parent_account_id", "merged_into_account_id"),
@@ -186,6 +191,10 @@ def _pair_rules(table: Table) -> Iterator[RowRule]:
         grace = " - INTERVAL 1 DAY" if table.by_name[start].type == "TIMESTAMP" else ""
         broken = f"{{{end}}} < {{{start}}}{grace}"
         yield RowRule(end, (start, end), broken, f"is before {start}", f"correct {start} or {end} in the source")
+    for flag, column in NEEDED.get(table.name, ()):
+        # a file without the column gives it to no row
+        remedy = f"deliver {column}, or {flag} as false if there is none"
+        yield RowRule(flag, (flag,), f"{{{flag}}} AND {{{column}}} IS NULL", f"needs a {column}", remedy)
     for column in SELF_REFERENCES.get(table.name, ()):
         [key] = table.key
         yield RowRule(column, (column, key), f"{{{column}}} = {{{key}}}", "is the row itself", f"correct {column}")

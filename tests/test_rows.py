@@ -11,7 +11,10 @@ from orchestration.contract import TABLES
 from orchestration.loading import load_landing
 
 NOW = datetime(2025, 3, 1, 2, 0)
-ITEMS = "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,is_recurring,effective_from"
+ITEMS_WITHOUT_INTERVAL = (
+    "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,is_recurring,effective_from"
+)
+ITEMS = f"{ITEMS_WITHOUT_INTERVAL},billing_interval"
 ANSWERS = "response_id,survey_id,sent_at,responded_at,score"
 ACTIONS = "action_id,action_type,opened_at,closed_at,status"
 INVOICES = "invoice_id,account_id,issued_at,currency,amount_subtotal,amount_paid,status"
@@ -22,16 +25,34 @@ EVENTS = "event_id,account_id,user_id,event_name,occurred_at,_loaded_at"
 
 # table, header, row, and the words of the reason; None = the row is loaded
 CASES = [
-    ("billing_subscription_items", ITEMS, "v,i,s,p,1,0,100,true,2026-01-01", None),
-    ("billing_subscription_items", ITEMS, "v,i,s,p,1,-0.01,0,true,2025-01-01", "unit_amount: '-0.01' is outside 0 to"),
-    ("billing_subscription_items", ITEMS, "v,i,s,p,1,1000000000,0,true,2025-01-01", "unit_amount: '1000000000'"),
-    ("billing_subscription_items", ITEMS, "v,i,s,p,-1,10,0,true,2025-01-01", "quantity: '-1' is outside 0 to"),
+    ("billing_subscription_items", ITEMS, "v,i,s,p,1,0,100,true,2026-01-01,month", None),
     (
         "billing_subscription_items",
         ITEMS,
-        "v,i,s,p,1,10,101,true,2025-01-01",
+        "v,i,s,p,1,-0.01,0,true,2025-01-01,month",
+        "unit_amount: '-0.01' is outside 0 to",
+    ),
+    ("billing_subscription_items", ITEMS, "v,i,s,p,1,1000000000,0,true,2025-01-01,month", "unit_amount: '1000000000'"),
+    ("billing_subscription_items", ITEMS, "v,i,s,p,-1,10,0,true,2025-01-01,month", "quantity: '-1' is outside 0 to"),
+    (
+        "billing_subscription_items",
+        ITEMS,
+        "v,i,s,p,1,10,101,true,2025-01-01,month",
         "discount_pct: '101' is outside",
     ),
+    (
+        "billing_subscription_items",
+        ITEMS,
+        "v,i,s,p,1,10,0,true,2025-01-01,",
+        "is_recurring: 'true' needs a billing_interval",
+    ),
+    (
+        "billing_subscription_items",
+        ITEMS_WITHOUT_INTERVAL,
+        "v,i,s,p,1,10,0,true,2025-01-01",
+        "is_recurring: 'true' needs a billing_interval",
+    ),
+    ("billing_subscription_items", ITEMS, "v,i,s,p,1,10,0,false,2025-01-01,", None),
     ("survey_responses", ANSWERS, "r,s,2025-02-01 10:00,2025-02-01 00:00,0", None),
     (
         "survey_responses",
@@ -99,5 +120,5 @@ def test_rules_name_columns_of_the_contract() -> None:
         assert column in TABLES[table].by_name
     for table, columns in [*rows.HAPPENED.items(), *rows.SELF_REFERENCES.items()]:
         assert set(columns) <= set(TABLES[table].by_name)
-    for table, pairs in rows.ORDERED.items():
+    for table, pairs in [*rows.ORDERED.items(), *rows.NEEDED.items()]:
         assert {name for pair in pairs for name in pair} <= set(TABLES[table].by_name)
