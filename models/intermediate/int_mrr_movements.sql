@@ -13,19 +13,28 @@ months as (
     where period_type = 'month' and opening_state = 'paying' and closing_state = 'paying'
 ),
 
-split as (
+shared as (
     select
-        changes.account_id,
-        changes.movement_date,
-        changes.movement_type,
+        changes.*,
         coalesce(subtypes.movement_subtype, changes.movement_type) as movement_subtype,
-        case
-            when subtypes.share is null or subtypes.share = 1 then changes.amount
-            else {{ exact('cast(changes.amount as double) * subtypes.share') }}
-        end as amount
+        {{ exact('cast(changes.amount as double) * coalesce(subtypes.share, 1)') }} as part
     from changes
     left join subtypes
         on changes.account_id = subtypes.account_id and changes.movement_date = subtypes.movement_date
+),
+
+split as (
+    select
+        account_id,
+        movement_date,
+        movement_type,
+        movement_subtype,
+        -- the last takes what the others leave, so that all of them are the change to its last decimal
+        case
+            when lead(part) over (partition by account_id, movement_date order by movement_subtype) is not null then part
+            else {{ exact('amount - (sum(part) over (partition by account_id, movement_date) - part)') }}
+        end as amount
+    from shared
 ),
 
 final as (

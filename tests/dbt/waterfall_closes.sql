@@ -1,5 +1,4 @@
--- Account x month whose opening balance and movements are not its closing balance, to the last of ten decimals
--- (a part of an expansion shared out over subtypes may round in the tenth decimal, hence the bound).
+-- Account x month whose opening balance and movements are not its closing balance, to the last of ten decimals.
 with parts as (
     select * from {{ ref('int_mrr_month_parts') }}
 )
@@ -13,7 +12,5 @@ select
 from parts
 group by account_id, month
 having
-    abs(
-        sum(opening_mrr + new_mrr + reactivation_mrr + resume_mrr + expansion_mrr + contraction_mrr + pause_mrr + churn_mrr + fx_mrr)
-        - sum(closing_mrr)
-    ) > 0.00000001
+    sum(opening_mrr + new_mrr + reactivation_mrr + resume_mrr + expansion_mrr + contraction_mrr + pause_mrr + churn_mrr + fx_mrr)
+    <> sum(closing_mrr)
