@@ -4,8 +4,8 @@ with customers as (
 ),
 
 answers as (
-    select * from {{ ref('fct_survey_responses') }}
-    where is_counted
+    select * from {{ ref('int_survey_answers') }}
+    where is_valid and survey_type in ('nps', 'csat')
 ),
 
 surveyed as (
@@ -13,13 +13,12 @@ surveyed as (
         customers.account_id,
         customers.score_date,
         answers.survey_type,
-        answers.contact_id,
         answers.score,
-        answers.category,
+        answers.is_positive,
         answers.responded_on,
         row_number() over (
-            partition by customers.account_id, customers.score_date, answers.survey_type, coalesce(answers.contact_id, answers.response_id)
-            order by answers.responded_on desc, answers.response_id desc
+            partition by customers.account_id, customers.score_date, answers.survey_type, answers.contact_key
+            order by answers.responded_at desc, answers.loaded_at desc, answers.response_id desc
         ) as recency
     from customers
     inner join answers
@@ -27,7 +26,8 @@ surveyed as (
             customers.account_id = answers.account_id
             and customers.score_date >= answers.responded_on
             and {{ add_days('customers.score_date', -180) }} < answers.responded_on
-    where answers.survey_type in ('nps', 'csat')
+    -- an answer counts until the day of the one that takes its place
+    where answers.reject_reason is null or answers.answered_again_on > customers.score_date
 ),
 
 final as (
@@ -38,8 +38,7 @@ final as (
         count(case when survey_type = 'nps' and recency = 1 then 1 end) as n_nps,
         max(case when survey_type = 'nps' then responded_on end) as nps_on,
         count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} then 1 end) as n_csat,
-        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} and category = 'positive' then 1 end)
-            as n_satisfied,
+        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} and is_positive then 1 end) as n_satisfied,
         max(case when survey_type = 'csat' then responded_on end) as csat_on
     from surveyed
     group by account_id, score_date

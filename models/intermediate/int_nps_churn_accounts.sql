@@ -14,7 +14,7 @@ accounts as (
 
 answers as (
     select * from {{ ref('int_survey_answers') }}
-    where survey_type = 'nps' and is_eligible and account_id is not null
+    where survey_type = 'nps' and is_valid and account_id is not null
 ),
 
 customers as (

@@ -48,16 +48,13 @@ judged as (
     left join surveys on known.survey_id = surveys.survey_id
 ),
 
-ranked as (
+followed as (
     select
         judged.*,
         invalid_reason is null as is_valid,
-        -- one answer each: about a ticket the last of all time, else the last of the month
-        row_number() over (
-            partition by
-                survey_id, contact_key, ticket_id, case when ticket_id is null then {{ month_of('responded_on') }} end, invalid_reason is null
-            order by responded_at desc nulls last, loaded_at desc, response_id desc
-        ) as answer_rank
+        lead(responded_on) over (
+            partition by survey_id, contact_key, ticket_id, invalid_reason is null order by responded_at, loaded_at, response_id
+        ) as answered_again_on
     from judged
 ),
 
@@ -82,11 +79,13 @@ final as (
         comment,
         loaded_at,
         is_valid,
+        answered_again_on,
         -- of the answers about one ticket only the last of all time is left to count
-        is_valid and (ticket_id is null or answer_rank = 1) as is_eligible,
+        is_valid and (ticket_id is null or answered_again_on is null) as is_eligible,
         case
             when not is_valid then invalid_reason
-            when answer_rank > 1 then 'superseded'
+            when ticket_id is not null and answered_again_on is not null then 'superseded'
+            when {{ month_of('answered_again_on') }} = {{ month_of('responded_on') }} then 'superseded'
         end as reject_reason,
         case when is_valid and higher_is_better then score >= positive_threshold when is_valid then score <= positive_threshold end
             as is_positive,
@@ -100,7 +99,7 @@ final as (
             when score >= 7 then 'passive'
             else 'detractor'
         end as nps_category
-    from ranked
+    from followed
 )
 
 select * from final

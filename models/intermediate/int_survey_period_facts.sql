@@ -14,12 +14,7 @@ periods as (
 ),
 
 answers as (
-    select
-        *,
-        lead(responded_on) over (
-            partition by survey_id, contact_key, ticket_id is null order by responded_at, loaded_at, response_id
-        ) as answered_again_on
-    from {{ ref('int_survey_answers') }}
+    select * from {{ ref('int_survey_answers') }}
     where is_eligible
 ),
 
@@ -48,10 +43,7 @@ final as (
             and answers.responded_on >= periods.period_start
             and answers.responded_on <= periods.closing_date
     -- the latest in a period is the one that no other follows in it
-    where
-        answers.ticket_id is not null
-        or answers.answered_again_on is null
-        or answers.answered_again_on > periods.closing_date
+    where answers.answered_again_on is null or answers.answered_again_on > periods.closing_date
 )
 
 select * from final
