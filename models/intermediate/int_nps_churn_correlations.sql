@@ -1,7 +1,13 @@
 -- Grain: month end x segment ('all' too): rank correlation of the monthly NPS until then with the churn of the six months after each.
-with months as (
+with snapshots as (
     select period_start as month, period_end as month_end from {{ ref('int_periods') }}
-    where period_type = 'month' and {{ add_days(add_months('period_start', 7), -1) }} <= {{ as_of_date() }}
+    where period_type = 'month' and {{ add_days('period_end', 180) }} <= {{ as_of_date() }}
+),
+
+-- six months are longer by a few days, in which a snapshot rests on the months before its own
+months as (
+    select * from snapshots
+    where {{ add_days(add_months('month', 7), -1) }} <= {{ as_of_date() }}
 ),
 
 monthly_nps as (
@@ -54,14 +60,14 @@ pairs as (
 -- equal values share the mean of their ranks
 ranked as (
     select
-        months.month_end as snapshot_date,
+        snapshots.month_end as snapshot_date,
         pairs.segment_value,
         {%- for column in ['nps', 'churn_rate'] %}
-        rank() over (partition by months.month_end, pairs.segment_value order by pairs.{{ column }})
-        + (count(*) over (partition by months.month_end, pairs.segment_value, pairs.{{ column }}) - 1) / 2.0 as {{ column }}_rank{{ ',' if not loop.last }}
+        rank() over (partition by snapshots.month_end, pairs.segment_value order by pairs.{{ column }})
+        + (count(*) over (partition by snapshots.month_end, pairs.segment_value, pairs.{{ column }}) - 1) / 2.0 as {{ column }}_rank{{ ',' if not loop.last }}
         {%- endfor %}
-    from months
-    inner join pairs on pairs.month_end <= months.month_end
+    from snapshots
+    inner join pairs on pairs.month_end <= snapshots.month_end
 ),
 
 final as (
