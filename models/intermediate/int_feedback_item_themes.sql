@@ -13,8 +13,8 @@ listed as (
 ),
 
 tool_themes as (
-    select distinct feedback_id, lower(trim(listed_theme)) as theme from listed
-    where trim(listed_theme) <> ''
+    select distinct feedback_id, lower({{ tidied('listed_theme') }}) as theme from listed
+    where {{ tidied('listed_theme') }} <> ''
 ),
 
 final as (
