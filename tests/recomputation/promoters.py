@@ -212,9 +212,9 @@ class Promoters:
             "adjusted": adjusted,
         }
 
-    def _band(self, cut: Cut, nps: float) -> str:
+    def _band(self, cut: Cut, nps: float) -> str | None:
         industry = cut[1] if cut[0] == "industry" and cut[1] in self.limits else "all"
-        return band(nps, self.limits.get(industry, DEFAULT_LIMITS))
+        return band(nps, self.limits[industry]) if industry in self.limits else None
 
     def _arr_weights(self, answers: list[Response], day: date) -> dict[str, Fraction]:
         """Each answer's share of its account's ARR, so that an account weighs once however many answer."""

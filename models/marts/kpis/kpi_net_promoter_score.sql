@@ -94,7 +94,7 @@ final as (
             when compared.value > coalesce(own_bands.outstanding_above, bands.outstanding_above) then 'outstanding'
             when compared.value > coalesce(own_bands.good_above, bands.good_above) then 'good'
             when compared.value > coalesce(own_bands.positive_above, bands.positive_above) then 'positive'
-            when compared.value is not null then 'not_positive'
+            when compared.value <= coalesce(own_bands.positive_above, bands.positive_above) then 'not_positive'
         end as nps_band,
         compared.promoter_passive_ratio,
         compared.previous_value,
@@ -104,7 +104,7 @@ final as (
         compared.top_promoter_themes,
         compared.detractors_followed_up_rate
     from compared
-    inner join bands on bands.industry = 'all'
+    left join bands on bands.industry = 'all'
     left join bands as own_bands on case when compared.segment_type = 'industry' then compared.segment_value end = own_bands.industry
 )
 
