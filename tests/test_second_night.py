@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from tests.conftest import run_csw
+from tests.dbt_runs import FILE, prepare_build, run_models
+from tests.recomputation import Settings
 
 # a1 pays 100 a month, a2 200, a3 400 and a4 800, all from January 5th; a5 to a120 never bought.
 ACCOUNTS = "account_id,account_name,segment,is_internal,created_at,merged_into_account_id,_loaded_at"
@@ -213,3 +215,53 @@ def test_a_late_renewal_restates_the_churn_as_a_late_row(sample, tmp_path):
     restated = """select first_published_value, current_value, cause from mart_restatements
         where kpi_id = 'customer_churn_rate' and period_type = 'month' and segment_type = 'all'"""
     assert rows(warehouse / "marts.duckdb", restated) == [(1.0, 0.0, "late row")]
+
+
+# New York is four hours behind UTC.
+ARRIVALS = [
+    ("ops.load_log", {"load_id": 1, "loaded_at": "2025-04-01 11:00"}),
+    ("history.first_published_kpi_values", {"first_published_at": "2025-04-01 12:00"}),
+    ("ops.load_log", {"load_id": 2, "loaded_at": "2025-04-11 06:00"}),
+    ("raw.survey_responses", {"response_id": "r0", "responded_at": "2025-03-01 12:00", "_load_id": 1}),
+    ("raw.survey_responses", {"response_id": "r1", "responded_at": "2025-04-01 02:30", "_load_id": 2}),
+    ("raw.product_events", {"event_id": "e1", "occurred_at": "2025-04-03 12:00", "_load_id": 2}),
+    ("raw.product_events", {"event_id": "e2", "occurred_at": "2025-04-01 03:59", "_load_id": 2}),
+    # takes effect on March 31st 23:00, recorded on April 1st 01:00; recorded at 23:00 of the day it takes effect
+    (
+        "raw.billing_subscription_items",
+        {"effective_from": "2025-04-01 03:00", "recorded_at": "2025-04-01 05:00", "_load_id": 2},
+    ),
+    (
+        "raw.billing_subscription_items",
+        {"effective_from": "2025-04-05 22:00", "recorded_at": "2025-04-06 03:00", "_load_id": 2},
+    ),
+    # completed in the last minute of the as-of day, first value after it
+    (
+        "raw.cs_onboardings",
+        {"completed_at": "2025-04-11 03:59", "first_value_at": "2025-04-11 04:00", "_load_id": 2},
+    ),
+    # a date is the same day in any zone; retired after the as-of day
+    ("raw.billing_contract_terms", {"term_start": "2025-04-01", "_load_id": 2}),
+    ("raw.product_features", {"released_on": "2025-04-01", "retired_on": "2025-04-11", "_load_id": 2}),
+]
+
+
+def test_what_arrives_speaks_of_days_of_the_company(sample, tmp_path):
+    """Load 1 came before the first publication, load 2 after April 10th, the as-of day."""
+    file = tmp_path / FILE
+    with duckdb.connect(str(file)) as con:
+        prepare_build(con)
+        for table, row in ARRIVALS:
+            marks = ", ".join("?" * len(row))
+            con.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", list(row.values()))
+    settings = Settings(as_of=date(2025, 4, 10), reporting_timezone="America/New_York")
+    run_models(sample.manifest_folder, file, settings, ["+int_late_arrivals"])
+    assert rows(file, "select source_table, kind, earliest_day from intermediate.int_late_arrivals order by all") == [
+        ("billing_contract_terms", "late row", date(2025, 4, 1)),
+        ("billing_subscription_items", "backdated change", date(2025, 3, 31)),
+        ("billing_subscription_items", "late row", date(2025, 4, 5)),
+        ("cs_onboardings", "late row", date(2025, 4, 10)),
+        ("product_events", "late row", date(2025, 3, 31)),
+        ("product_features", "late row", date(2025, 4, 1)),
+        ("survey_responses", "late row", date(2025, 3, 31)),
+    ]

@@ -21,21 +21,24 @@ predecessors as (
 
 -- a row delivered again as it was is no news
 {%- for table, (area, days, key) in tables.items() %}
+{%- set columns = raw_columns(table) %}
+{%- set instants = columns | selectattr('data_type', 'equalto', 'timestamp') | map(attribute='name') | list %}
 {%- set spoken_of = [beginning()] %}
-{%- for day in days %}
+{%- for column in days %}
+    {%- set day = local_date(column) if column in instants else column %}
     {#- what is planned for later has changed nothing yet #}
-    {%- set known_day = day if loop.first else 'case when ' ~ is_known(day) ~ ' then ' ~ day ~ ' end' %}
+    {%- set known_day = day if loop.first else 'case when ' ~ day ~ ' <= ' ~ as_of_date() ~ ' then ' ~ day ~ ' end' %}
     {%- do spoken_of.append('coalesce(' ~ known_day ~ ', ' ~ beginning() ~ ')') %}
 {%- endfor %}
-{%- set latest_day = 'cast(greatest(' ~ spoken_of | join(', ') ~ ') as date)' %}
+{%- set latest_day = 'greatest(' ~ spoken_of | join(', ') ~ ')' %}
 {{ table }}_news as (
     {%- if table == 'product_events' %}
-    select _load_id as load_id, cast(min(occurred_at) as date) as spoken_of, 'late row' as kind
+    select _load_id as load_id, {{ local_date('min(occurred_at)') }} as spoken_of, 'late row' as kind
     from {{ source(area, table) }}
     where _load_id in (select later_loads.load_id from later_loads)
     group by _load_id
     {%- else %}
-    {%- set names = raw_columns(table) | map(attribute='name') | reject('equalto', '_loaded_at') | list %}
+    {%- set names = columns | map(attribute='name') | reject('equalto', '_loaded_at') | list %}
     {#- a ticket's own status is never used: its updates are no news #}
     {%- set names = ['ticket_id', 'created_at'] if table == 'support_tickets' else names or ['_load_id'] %}
     select
@@ -59,7 +62,7 @@ predecessors as (
         {{ latest_day }} as spoken_of,
         {%- endif %}
         {%- if table == 'billing_subscription_items' %}
-        case when cast(recorded_at as date) > cast(effective_from as date) then 'backdated change' else 'late row' end as kind
+        case when {{ local_date('recorded_at') }} > {{ local_date('effective_from') }} then 'backdated change' else 'late row' end as kind
         {%- else %}
         'late row' as kind
         {%- endif %}
