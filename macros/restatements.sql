@@ -1,17 +1,11 @@
 {#- Which raw tables can change which KPI, and what day a landed row speaks of. -#}
 
-{#- What the values rest on, beside the accounts and their owners. Cuts by plan, tenure and stage rest on revenue in any KPI. -#}
+{#- What the values rest on, whatever the cut. -#}
 {% macro sources_of_kpis() -%}
-    {%- set revenue = [
-        'billing_subscriptions', 'billing_subscription_items', 'billing_subscription_pauses', 'fin_exchange_rates',
-    ] -%}
+    {%- set revenue = sources_of_revenue() -%}
     {%- set surveys = ['survey_responses', 'surveys', 'crm_contacts'] -%}
-    {%- set health = revenue + surveys + [
-        'billing_contract_terms', 'billing_invoices', 'product_events', 'product_features', 'product_plan_features',
-        'cs_activities', 'cs_onboardings',
-    ] -%}
     {{ return({
-        'mrr': health,
+        'mrr': revenue,
         'net_revenue_retention': revenue,
         'gross_revenue_retention': revenue,
         'customer_churn_rate': revenue,
@@ -19,8 +13,11 @@
         'gross_renewal_rate': revenue + ['billing_contract_terms'],
         'quarterly_expansion_revenue': revenue,
         'customer_lifetime_value': revenue + ['billing_invoices', 'billing_refunds', 'fin_costs'],
-        'cs_team_roi': health + ['fin_costs', 'cs_advocacy'],
-        'customer_health_score': health,
+        'cs_team_roi': revenue + ['fin_costs'],
+        'customer_health_score': revenue + surveys + [
+            'billing_contract_terms', 'billing_invoices', 'product_events', 'product_features', 'product_plan_features',
+            'cs_activities', 'cs_onboardings',
+        ],
         'net_promoter_score': surveys,
         'customer_satisfaction_score': surveys,
         'customer_effort_score': surveys,
@@ -35,6 +32,37 @@
         'engagement_activity': ['cs_activities', 'crm_contacts'],
         'advocacy_activity': ['cs_advocacy', 'crm_contacts'],
     }) }}
+{%- endmacro %}
+
+{#- What decides in which cell of a cut a fact lies; `any`: the cuts that rest on accounts and the KPI's own tables. -#}
+{% macro sources_of_cuts() -%}
+    {%- set accounts = ['crm_accounts', 'crm_account_links', 'crm_account_owners', 'crm_users'] -%}
+    {%- set plans = accounts + sources_of_revenue() -%}
+    {{ return({
+        'any': accounts,
+        'plan': plans,
+        'product': plans,
+        'tenure_band': plans,
+        'lifecycle_stage': plans + ['billing_contract_terms', 'cs_onboardings'],
+        'trained': accounts + ['cs_activities'],
+        'resolution_time_band': accounts + ['support_tickets', 'support_ticket_events'],
+    }) }}
+{%- endmacro %}
+
+{% macro sources_of_revenue() -%}
+    {{ return([
+        'billing_subscriptions', 'billing_subscription_items', 'billing_subscription_pauses', 'fin_exchange_rates',
+    ]) }}
+{%- endmacro %}
+
+{#- Such a map as rows. -#}
+{% macro source_rows(sources, of) -%}
+    {%- for name, tables in sources.items() -%}
+    {%- set is_last = loop.last -%}
+    {%- for table in tables %}
+    select '{{ name }}' as {{ of }}, '{{ table }}' as source_table{{ ' union all' if not (is_last and loop.last) }}
+    {%- endfor -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 {#- {table: (area, days, key)}. A row speaks of the latest of its days that has come, but at least of the first of them: an

@@ -240,6 +240,11 @@ ARRIVALS = [
         "raw.cs_onboardings",
         {"completed_at": "2025-04-11 03:59", "first_value_at": "2025-04-11 04:00", "_load_id": 2},
     ),
+    # closed since, which is no news; spam, as was found out
+    ("raw.support_tickets", {"ticket_id": "t1", "status": "open", "created_at": "2025-03-20", "_load_id": 1}),
+    ("raw.support_tickets", {"ticket_id": "t1", "status": "closed", "created_at": "2025-03-20", "_load_id": 2}),
+    ("raw.support_tickets", {"ticket_id": "t2", "is_spam": False, "created_at": "2025-03-25 12:00", "_load_id": 1}),
+    ("raw.support_tickets", {"ticket_id": "t2", "is_spam": True, "created_at": "2025-03-25 12:00", "_load_id": 2}),
     # a date is the same day in any zone; retired after the as-of day
     ("raw.billing_contract_terms", {"term_start": "2025-04-01", "_load_id": 2}),
     ("raw.product_features", {"released_on": "2025-04-01", "retired_on": "2025-04-11", "_load_id": 2}),
@@ -263,5 +268,6 @@ def test_what_arrives_speaks_of_days_of_the_company(sample, tmp_path):
         ("cs_onboardings", "late row", date(2025, 4, 10)),
         ("product_events", "late row", date(2025, 3, 31)),
         ("product_features", "late row", date(2025, 4, 1)),
+        ("support_tickets", "late row", date(2025, 3, 25)),
         ("survey_responses", "late row", date(2025, 3, 31)),
     ]

@@ -38,9 +38,9 @@ predecessors as (
     where _load_id in (select later_loads.load_id from later_loads)
     group by _load_id
     {%- else %}
-    {%- set names = columns | map(attribute='name') | reject('equalto', '_loaded_at') | list %}
-    {#- a ticket's own status is never used: its updates are no news #}
-    {%- set names = ['ticket_id', 'created_at'] if table == 'support_tickets' else names or ['_load_id'] %}
+    {#- neither a ticket's own status nor its priority decides a figure: their updates are no news #}
+    {%- set silent = ['_loaded_at'] + (['status', 'priority'] if table == 'support_tickets' else []) %}
+    {%- set names = columns | map(attribute='name') | reject('in', silent) | list or ['_load_id'] %}
     select
         min(_load_id) as load_id,
         {%- if key %}

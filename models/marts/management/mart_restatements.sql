@@ -17,24 +17,21 @@ arrivals as (
 ),
 
 kpi_sources as (
-    {%- for slug, tables in sources_of_kpis().items() %}
-    {%- set last_kpi = loop.last %}
-    {%- for table in ['crm_accounts', 'crm_account_links', 'crm_account_owners', 'crm_users'] + tables %}
-    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table, false as is_for_states_only
-    union all
-    {%- endfor %}
-    {%- for table in sources_of_kpis()['net_revenue_retention'] %}
-    select '{{ slug }}' as kpi_id, '{{ table }}' as source_table, true as is_for_states_only
-    {{ 'union all' if not (last_kpi and loop.last) }}
-    {%- endfor %}
-    {%- endfor %}
+    {{- source_rows(sources_of_kpis(), of='kpi_id') }}
+),
+
+cut_sources as (
+    {{- source_rows(sources_of_cuts(), of='cut') }}
 ),
 
 restated as (
     select
         published.*,
         periods.period_end,
-        published.segment_type in ('plan', 'tenure_band', 'lifecycle_stage') as is_by_state,
+        case
+            when published.segment_type in ('{{ sources_of_cuts() | join("', '") }}') then published.segment_type
+            else 'any'
+        end as cut,
         current_cells.value as current_value
     from published
     inner join periods on published.period_type = periods.period_type and published.period_start = periods.period_start
@@ -54,25 +51,37 @@ restated as (
         end
 ),
 
--- few combinations of KPI, period and night: evidence is looked up for these, not for the cells
+-- few combinations of KPI, cut, period and night: evidence is looked up for these, not for the cells
+combinations as (
+    select distinct kpi_id, cut, period_end, first_published_at from restated
+),
+
+sources as (
+    select combinations.*, kpi_sources.source_table
+    from combinations
+    inner join kpi_sources on combinations.kpi_id = kpi_sources.kpi_id
+    union
+    select combinations.*, cut_sources.source_table
+    from combinations
+    inner join cut_sources on combinations.cut = cut_sources.cut
+),
+
 evidence as (
     select
-        cells.kpi_id,
-        cells.period_end,
-        cells.first_published_at,
-        cells.is_by_state,
+        sources.kpi_id,
+        sources.cut,
+        sources.period_end,
+        sources.first_published_at,
         max(case when arrivals.kind = 'merge' then 1 else 0 end) as has_merge,
         max(case when arrivals.kind = 'backdated change' then 1 else 0 end) as has_backdated_change,
         max(case when arrivals.kind = 'late row' then 1 else 0 end) as has_late_row
-    from (select distinct kpi_id, period_end, first_published_at, is_by_state from restated) as cells
-    inner join kpi_sources
-        on cells.kpi_id = kpi_sources.kpi_id and (cells.is_by_state or not kpi_sources.is_for_states_only)
+    from sources
     inner join arrivals
         on
-            kpi_sources.source_table = arrivals.source_table
-            and cells.first_published_at < arrivals.loaded_at
-            and cells.period_end >= arrivals.earliest_day
-    group by cells.kpi_id, cells.period_end, cells.first_published_at, cells.is_by_state
+            sources.source_table = arrivals.source_table
+            and sources.first_published_at < arrivals.loaded_at
+            and sources.period_end >= arrivals.earliest_day
+    group by sources.kpi_id, sources.cut, sources.period_end, sources.first_published_at
 ),
 
 final as (
@@ -105,7 +114,7 @@ final as (
             restated.kpi_id = evidence.kpi_id
             and restated.period_end = evidence.period_end
             and restated.first_published_at = evidence.first_published_at
-            and restated.is_by_state = evidence.is_by_state
+            and restated.cut = evidence.cut
 )
 
 select * from final
