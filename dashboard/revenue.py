@@ -42,6 +42,8 @@ MOVEMENT_COLOURS = {
     "churn": VERMILLION,
     "fx": MUTED,
 }
+CHURN_COLOURS = {"voluntary": BLUE, "involuntary": SKY, "unknown": GREY}
+REASONS_SHOWN = 12
 
 
 def mrr(sheet: Sheet) -> Picture:
@@ -458,17 +460,18 @@ def churn_reasons(sheet: Sheet) -> Picture:
         "logos": "cast(sum(churned_logos) as bigint)",
         "red": "cast(sum(had_red_health_30d_before) as bigint)",
     }
-    keys = {"reason": "cancel_reason", "kind": "cancel_type"}
-    rows = sheet.marts.read("mart_churn_reasons", keys, columns, where, grouped=True, order="arr desc, reason, kind")
-    if not rows:
+    mart, reason = "mart_churn_reasons", {"reason": "cancel_reason"}
+    reasons = sheet.marts.read(
+        mart, reason, columns, where, grouped=True, order="arr desc, reason", limit=REASONS_SHOWN
+    )
+    if not reasons:
         return nothing("Why customers left", caption, "nobody left in the last twelve months")
-    whole = sheet.marts.read("mart_churn_reasons", {"scope": "segment_value"}, columns, where, grouped=True)[0]
+    whole = sheet.marts.read(mart, {"scope": "segment_value"}, columns, where, grouped=True)[0]
+    kinds = sheet.marts.read(mart, reason | {"kind": "cancel_type"}, columns, where, grouped=True)
     canvas = sheet.canvas()
-    bars = [
+    labels = [
         {
-            "reason": f"{in_words(row['reason'])}",
-            "row": f"{place}",
-            "kind": row["kind"] or "unknown",
+            "reason": in_words(row["reason"]),
             "arr": float(row["arr"]),
             "token": canvas.mark(f"ARR lost: {in_words(row['reason'])}", row.figure("arr"), "money"),
             "text": sheet.writer.text(row["arr"], "money"),
@@ -477,26 +480,48 @@ def churn_reasons(sheet: Sheet) -> Picture:
             "logos": f"of {row['logos']:,}",
             "logos_token": canvas.mark(f"accounts lost: {in_words(row['reason'])}", row.figure("logos"), "count"),
         }
-        for place, row in enumerate(rows[:12])
+        for row in reasons
     ]
-    order = list(dict.fromkeys(bar["reason"] for bar in bars))
-    top = max(bar["arr"] for bar in bars) or 1.0
+    shown = {row["reason"] for row in reasons}
+    bars = [
+        {
+            "reason": in_words(row["reason"]),
+            "kind": row["kind"],
+            "rank": list(CHURN_COLOURS).index(row["kind"]),
+            "arr": float(row["arr"]),
+            "token": canvas.mark(f"ARR lost: {in_words(row['reason'])}, {row['kind']}", row.figure("arr"), "money"),
+        }
+        for row in kinds
+        if row["reason"] in shown
+    ]
+    top = max(label["arr"] for label in labels) or 1.0
     width = PANEL_WIDTH - 120
-    base = alt.Chart(canvas.data(bars)).encode(
-        y=alt.Y("reason:N", sort=order, axis=alt.Axis(title=None, labelColor=INK, grid=False, labelLimit=108))
+    x = alt.X("arr:Q", scale=alt.Scale(domain=[0, top * 1.75], nice=False), axis=sheet.money_axis("ARR lost"))
+    y = alt.Y(
+        "reason:N",
+        sort=[label["reason"] for label in labels],
+        axis=alt.Axis(title=None, labelColor=INK, grid=False, labelLimit=108),
     )
+    base = alt.Chart(canvas.data(labels)).encode(y=y)
     chart = (
-        base.mark_bar(height=13).encode(
-            x=alt.X("arr:Q", scale=alt.Scale(domain=[0, top * 1.75], nice=False), axis=sheet.money_axis("ARR lost")),
+        alt.Chart(canvas.data(bars))
+        .mark_bar(height=13)
+        .encode(
+            x=x,
+            y=y,
+            order=alt.Order("rank:Q"),
             color=alt.Color(
                 "kind:N",
-                scale=alt.Scale(domain=["voluntary", "involuntary", "unknown"], range=[BLUE, SKY, GREY]),
-                legend=alt.Legend(symbolType="square", values=sorted({bar["kind"] for bar in bars}, reverse=True)),
+                scale=alt.Scale(domain=list(CHURN_COLOURS), range=list(CHURN_COLOURS.values())),
+                legend=alt.Legend(
+                    symbolType="square",
+                    values=[kind for kind in CHURN_COLOURS if kind in {bar["kind"] for bar in bars}],
+                ),
             ),
             description=alt.Description("token:N"),
         )
         + base.mark_text(align="left", dx=4).encode(
-            x=alt.X("arr:Q"), text=alt.Text("text:N"), description=alt.Description("token:N")
+            x=x, text=alt.Text("text:N"), description=alt.Description("token:N")
         )
         + base.mark_text(align="right", fontWeight=600, color="#a04500").encode(
             x=alt.value(width - 32), text=alt.Text("red:N"), description=alt.Description("red_token:N")
@@ -509,8 +534,8 @@ def churn_reasons(sheet: Sheet) -> Picture:
         .encode(x=alt.value(width), y=alt.value(-7), text=alt.Text("t:N"))
     ).properties(width=width, height=alt.Step(27))
     title = Markup("{} of {} ARR lost in a year went for one reason: {}").format(
-        sheet.writer.show(rows[0].figure("arr"), "money"),
+        sheet.writer.show(reasons[0].figure("arr"), "money"),
         sheet.writer.show(whole.figure("arr"), "money"),
-        in_words(rows[0]["reason"]),
+        in_words(reasons[0]["reason"]),
     )
     return Picture(title, caption, [canvas.draw(chart, "Reasons of churn by ARR")])

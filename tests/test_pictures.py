@@ -16,7 +16,7 @@ from dashboard import health, revenue, second, team, tiles, voice
 from dashboard.account_pages import account_pages
 from dashboard.marts import open_marts
 from dashboard.sheet import Sheet
-from dashboard.show import BLUE, GREY, INK, LIGHT, Panel, Writer
+from dashboard.show import BLUE, GREY, INK, LIGHT, SKY, Panel, Writer
 from dashboard.site import write_pages
 from tests.pages import read_page
 
@@ -82,6 +82,34 @@ def test_of_more_csms_than_can_be_drawn_the_largest_books_are(altered):
     named = {int(number) for number in re.findall(r">Cee Esem (\d+)<", picture.panels[0].svg)}
     assert named == set(range(7, 31))
     assert "24 largest of" in picture.notes
+
+
+def test_a_reason_of_two_kinds_is_one_bar_with_one_sum(altered):
+    """A month's 900 + 800 are more than 1,000: 12 x 1,700 = 20,400 of a year, 4 + 7 accounts, 1 + 3 of them red."""
+    sheet = altered(
+        "delete from mart_churn_reasons",
+        """insert into mart_churn_reasons by name
+        select date '2026-10-01' as month, 'all' as segment_value, reasons.*
+        from (values
+            ('price', 'voluntary', 5, 1000, 2),
+            ('unknown', 'voluntary', 4, 900, 1),
+            ('unknown', 'involuntary', 7, 800, 3)
+        ) as reasons (cancel_reason, cancel_type, churned_logos, churned_mrr, had_red_health_30d_before)""",
+    )
+    picture = revenue.churn_reasons(sheet)
+    [panel] = picture.panels
+    assert picture.title.endswith("for one reason: unknown")
+    figures = read_page(panel.svg).figures
+    assert [mark.text for mark in figures if mark.tag == "text"] == ["$20.4k", "$12.0k", "4", "2", "of 11", "of 5"]
+    bars = {}
+    for mark in figures:
+        if mark.tag == "path":
+            start, width = map(float, re.match(r"M([\d.]+),[\d.]+h([\d.]+)", mark.attributes["d"]).groups())
+            key = json.loads(mark.attributes["data-key"])
+            bars[key["cancel_reason"], key["cancel_type"]] = (mark.attributes["fill"], start, start + width)
+    assert bars["unknown", "voluntary"][:2] == (BLUE, 0)
+    assert bars["unknown", "involuntary"][:2] == (SKY, bars["unknown", "voluntary"][2])
+    assert bars["price", "voluntary"][:2] == (BLUE, 0)
 
 
 @pytest.mark.parametrize(("auc", "is_told"), [(0.599, True), (0.6, False), ("null", False)])
