@@ -77,7 +77,7 @@ final as (
         case
             when alert_type = 'target_missed' then target_status = 'missed'
             -- churn at exactly its limit is not above it, a fall of exactly the limit counts, whatever binary fractions make of them
-            when alert_type = 'churn_above_target' then round(judged_value - limit_value, 9) > 0
+            when alert_type = 'churn_above_target' then target_status <> 'not_due' and round(judged_value - limit_value, 9) > 0
             when alert_type = 'churn_above_band' then n_12 = 12 and round(judged_value - limit_value, 9) > 0
             else round(judged_value, 9) <= limit_value
         end
