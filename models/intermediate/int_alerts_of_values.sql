@@ -14,16 +14,18 @@ catalog as (
     select * from {{ ref('kpi_catalog') }}
 ),
 
+-- a suppressed month keeps its place among the 12 before
 measured as (
     select
         kpi_values.*,
+        {%- set shown = 'case when not is_suppressed then value end' %}
         {%- set window = 'partition by kpi_id, period_type, segment_type, segment_value order by period_start'
             ~ ' rows between 12 preceding and 1 preceding' %}
-        avg(value) over ({{ window }}) as mean_12,
-        stddev_samp(value) over ({{ window }}) as deviation_12,
-        count(value) over ({{ window }}) as n_12
+        avg({{ shown }}) over ({{ window }}) as mean_12,
+        stddev_samp({{ shown }}) over ({{ window }}) as deviation_12,
+        count({{ shown }}) over ({{ window }}) as n_12
     from {{ ref('mart_kpi_values') }} as kpi_values
-    where is_complete and not is_suppressed and (segment_type in ('all', 'segment') or target is not null)
+    where is_complete and (segment_type in ('all', 'segment') or target is not null)
 ),
 
 judged as (
@@ -32,6 +34,7 @@ judged as (
     inner join last_complete
         on measured.period_type = last_complete.period_type and measured.period_start = last_complete.period_start
     inner join catalog on measured.kpi_id = catalog.kpi_id
+    where not measured.is_suppressed
 ),
 
 -- which limit a rule holds a value against
