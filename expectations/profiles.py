@@ -52,12 +52,13 @@ with moves as (
     from marts.{table} where segment_type = 'all' and is_complete and value is not null
 ),
 last_moves as (
-    select period_type, arg_max(move, period_start) as last_move from moves where move is not null group by all
+    select period_type, max(period_start) as last_start, arg_max(move, period_start) as last_move
+    from moves where move is not null group by all
 ),
 spreads as (
     select moves.period_type, count(*) as n_moves, stddev_samp(move) as spread
     from moves join last_moves using (period_type)
-    where period_start < (select max(period_start) from moves) and move is not null group by all
+    where period_start < last_start and move is not null group by all
 )
 select
     $family, '{table}', period_type, $low, $high, min(value), max(value), count(value),

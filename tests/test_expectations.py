@@ -258,10 +258,11 @@ def marts(folder, statements, *, as_of="2025-03-31", published=()):
     }
 
 
-def kpi(name, values):
+def kpi(name, values, quarters=()):
     rows = ", ".join(
-        f"('month', date '2024-01-01' + interval {n} month, 'all', 'all', {value}, true)"
-        for n, value in enumerate(values)
+        f"('{period}', date '2024-01-01' + interval {n} {period}, 'all', 'all', {value}, true)"
+        for period, each in (("month", values), ("quarter", quarters))
+        for n, value in enumerate(each)
     )
     columns = "period_type, period_start, segment_type, segment_value, value, is_complete"
     return (
@@ -290,6 +291,13 @@ def test_values_that_arithmetic_forbids_block(tmp_path):
 def test_a_move_far_beyond_all_before_is_shown(tmp_path):
     steady = [str(100 + (n % 4)) for n in range(14)]
     found = marts(tmp_path, [kpi("mrr", [*steady, "150"]), kpi("usage_frequency", ["1"] * 5 + ["31"])])
+    assert found == {("moves_are_usual", "kpi_mrr", "warning")}
+
+
+def test_the_last_move_of_a_period_type_stands_beside_its_own_moves_before(tmp_path):
+    steady = [str(100 + (n % 4)) for n in range(14)]
+    # the last quarter begins before the last month; in the spread of its own moves 150 would be no jump
+    found = marts(tmp_path, [kpi("mrr", ["100"] * 60, [*steady, "150"])])
     assert found == {("moves_are_usual", "kpi_mrr", "warning")}
 
 
