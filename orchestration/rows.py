@@ -65,7 +65,7 @@ sar sbd scr sdg sek sgd shp sle sos srd ssp stn svc syp szl thb tjs tmt tnd top 
 uyw uzs ved ves vnd vuv wst xaf xag xau xcd xcg xdr xof xpd xpf xpt xsu xua yer zar zmw zwg
 """
 CURRENCIES = tuple(_CURRENCIES.split())
-_CURRENCY_COLUMNS = frozenset({"currency", "from_currency", "to_currency"})
+CURRENCY_COLUMNS = frozenset({"currency", "from_currency", "to_currency"})
 
 # Numbers outside these are mistakes of units or signs.
 RANGES = {
@@ -159,7 +159,7 @@ def row_rules(table: Table, now: datetime) -> list[RowRule]:
 
 def _column_rules(table: Table, column: Column, now: datetime) -> Iterator[RowRule]:
     name = column.name
-    known = CURRENCIES if name in _CURRENCY_COLUMNS else KNOWN_VALUES.get((table.name, name))
+    known = CURRENCIES if name in CURRENCY_COLUMNS else KNOWN_VALUES.get((table.name, name))
     if known:
         what = "is no currency of ISO 4217" if known is CURRENCIES else "is not one of " + ", ".join(known)
         remedy = "correct it in the source; upper and lower case and outer spaces don't matter"

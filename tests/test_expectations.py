@@ -19,6 +19,7 @@ from orchestration.variables import PROJECT_DIR
 ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
 TICKETS = "ticket_id,status,channel,is_spam,is_agent_initiated,created_at"
 COSTS = "cost_id,cost_month,cost_type,amount,currency,user_id"
+SUBSCRIPTIONS = "subscription_id,account_id,status,currency,started_at,ended_at"
 
 
 class Nights:
@@ -49,6 +50,12 @@ class Nights:
                 accept_arrivals(con, run_id)
         self.findings = {(finding.rule, finding.table): finding for finding in findings}
         return {(finding.rule, finding.table, finding.severity) for finding in findings}
+
+    def contradictions(self, files, *, publish=True):
+        """Land `files`; the contradictions of tonight as cause -> who."""
+        self.run(files, judge=False, publish=publish)
+        with duckdb.connect(str(self.build_file), read_only=True) as con:
+            return dict(con.execute("select cause, examples from ops.raw_contradictions where n_judged > 0").fetchall())
 
 
 @pytest.fixture
@@ -189,6 +196,37 @@ def test_a_first_load_is_shown_what_would_block_later(nights):
     assert nights.run(first) == {
         ("parents_are_known", "survey_responses", "warning"),
         ("copies_of_a_first_load_agree", "fin_costs", "warning"),
+    }
+
+
+def test_contradictions_are_found_in_upper_and_lower_case(nights):
+    deals = "opportunity_id,account_id,opportunity_type,stage,is_closed,is_won,created_at,close_date"
+    first = {
+        "crm_accounts": accounts([1, 2]),
+        "billing_subscriptions": [SUBSCRIPTIONS, "s1,a1,Active,usd,2024-01-01,", " s2 ,a2,active,USD,2024-01-01,"],
+        "fin_exchange_rates": ["rate_date,from_currency,to_currency,rate", "2024-12-30,EUR,USD,1.1"],
+    }
+    assert nights.contradictions(first) == {}
+    second = {
+        "crm_accounts": accounts([1], deleted=True, loaded="2025-01-02 00:00:00"),
+        "billing_subscriptions": [
+            SUBSCRIPTIONS,
+            "s3,a2,Canceled,USD,2024-01-01,",
+            "s2,a2,canceled,USD,2024-01-01,2024-12-31",
+            "s4,a2,active,USD,2024-01-01,",
+        ],
+        "billing_invoices": [
+            "invoice_id,account_id,subscription_id,issued_at,currency,amount_subtotal,amount_paid,status",
+            "i1,a1,s1,2024-12-01,USD,100,100,paid",
+        ],
+        "crm_opportunities": [deals, "o1,a2,Renewal,lost,true,false,2024-11-01,2024-12-20"],
+        "fin_exchange_rates": ["rate_date,from_currency,to_currency,rate", "2024-12-31,eur,usd,2.2"],
+    }
+    assert nights.contradictions(second) == {
+        "gone_in_crm_but_live_in_billing": "s1",
+        "ended_without_a_date": "s3",
+        "lost_in_crm_but_live_in_billing": "s4",
+        "rate_jumps": "EUR/USD 2024-12-31",
     }
 
 
