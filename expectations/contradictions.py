@@ -16,7 +16,6 @@ from orchestration.rows import CURRENCY_COLUMNS, KNOWN_VALUES
 
 # Tables of which the newest version of every row is looked at; events are looked at by themselves.
 _VERSIONED = (
-    "crm_accounts",
     "crm_account_owners",
     "crm_opportunities",
     "billing_subscriptions",
@@ -85,7 +84,7 @@ CAUSES = (
         "warning",
         """select events.account_id, true
         from (
-            select trim(account_id) as account_id, max(occurred_at) as last_seen from raw.product_events
+            select survivor(trim(account_id)) as account_id, max(occurred_at) as last_seen from raw.product_events
             where _load_id > $settled group by 1
         ) as events
         join (
@@ -321,10 +320,9 @@ CAUSES = (
                 arg_max(upper(trim(currency)), _loaded_at) as currency
             from raw.billing_subscriptions where _load_id <= $settled group by 1
         ) as before using (subscription_id)
-        left join now_crm_accounts as accounts on accounts.account_id = before.account_id
         where subs._load_id > $settled
             and (upper(trim(subs.currency)) <> before.currency
-                or (trim(subs.account_id) <> before.account_id and accounts.merged_into_account_id is null))""",
+                or survivor(trim(subs.account_id)) <> survivor(before.account_id))""",
         "The subscription has another account or currency than before; neither can change. Deliver the true one, or "
         "give the new subscription an id of its own.",
     ),
@@ -358,12 +356,39 @@ CAUSES = (
     ),
 )
 
+# Which account an id stands for, as stg_crm__account_ids says: through the links, then through the merges.
+_SURVIVORS = """
+create or replace temp table survivors as
+with recursive merges as (
+    select account_id, account_id as survivor_id, merged_into_account_id as next_id, 0 as hops
+    from now_crm_accounts where merged_into_account_id is not null
+    union all
+    select merges.account_id, winners.account_id, winners.merged_into_account_id, hops + 1
+    from merges join now_crm_accounts as winners on merges.next_id = winners.account_id
+    where hops < 64
+),
+merged as (select account_id, arg_max(survivor_id, hops) as survivor_id from merges group by all),
+linked as (
+    select source_account_id, min(account_id) as account_id from now_crm_account_links
+    where source_account_id not in (select account_id from now_crm_accounts)
+    group by all having count(distinct account_id) = 1
+)
+select account_id as named_id, survivor_id from merged
+union all
+select source_account_id, coalesce(survivor_id, account_id) from linked left join merged using (account_id);
+create or replace temp macro survivor(id) as
+    coalesce((select survivor_id from survivors where named_id = id), id)
+"""
+
 
 def find_contradictions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
     """Lay `ops.raw_contradictions` ready: one row a cause, with those of tonight counted and named.
 
     `settled` is the last load of the last published run; above it is tonight.
     """
+    for name in ("crm_accounts", "crm_account_links"):
+        _newest(con, name)
+    con.execute(_SURVIVORS)
     for name in _VERSIONED:
         _newest(con, name)
     con.execute(
@@ -392,7 +417,10 @@ def _newest(con: duckdb.DuckDBPyConnection, name: str) -> None:
         select * from (select {columns}, _load_id, coalesce(_deleted, false) as is_gone from raw.{name})
         qualify row_number() over (
             partition by {", ".join(table.key)} order by _loaded_at desc, is_gone, _load_id desc) = 1"""
-    con.execute(f"create or replace temp table now_{name} as select * from ({newest}) where not is_gone")
+    # other sources may name an account by an id of their own, or by one that was merged away since
+    names_account = table.area != "crm" and "account_id" in table.by_name
+    resolved = "replace (survivor(account_id) as account_id)" if names_account else ""
+    con.execute(f"create or replace temp table now_{name} as select * {resolved} from ({newest}) where not is_gone")
     if name == "crm_accounts":
         con.execute(f"create or replace temp table gone_{name} as select * from ({newest}) where is_gone")
 

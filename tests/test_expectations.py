@@ -19,6 +19,7 @@ from orchestration.variables import PROJECT_DIR
 ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
 TICKETS = "ticket_id,status,channel,is_spam,is_agent_initiated,created_at"
 COSTS = "cost_id,cost_month,cost_type,amount,currency,user_id"
+INVOICES = "invoice_id,account_id,subscription_id,issued_at,currency,amount_subtotal,amount_paid,status"
 SUBSCRIPTIONS = "subscription_id,account_id,status,currency,started_at,ended_at"
 
 
@@ -215,10 +216,7 @@ def test_contradictions_are_found_in_upper_and_lower_case(nights):
             "s2,a2,canceled,USD,2024-01-01,2024-12-31",
             "s4,a2,active,USD,2024-01-01,",
         ],
-        "billing_invoices": [
-            "invoice_id,account_id,subscription_id,issued_at,currency,amount_subtotal,amount_paid,status",
-            "i1,a1,s1,2024-12-01,USD,100,100,paid",
-        ],
+        "billing_invoices": [INVOICES, "i1,a1,s1,2024-12-01,USD,100,100,paid"],
         "crm_opportunities": [deals, "o1,a2,Renewal,lost,true,false,2024-11-01,2024-12-20"],
         "fin_exchange_rates": ["rate_date,from_currency,to_currency,rate", "2024-12-31,eur,usd,2.2"],
     }
@@ -227,6 +225,37 @@ def test_contradictions_are_found_in_upper_and_lower_case(nights):
         "ended_without_a_date": "s3",
         "lost_in_crm_but_live_in_billing": "s4",
         "rate_jumps": "EUR/USD 2024-12-31",
+    }
+
+
+def test_ids_that_stand_for_one_account_contradict_nothing(nights):
+    merged = "account_id,account_name,is_internal,created_at,merged_into_account_id"
+    first = {
+        "crm_accounts": accounts([1, 2, 3, 4]),
+        "crm_account_links": ["source_system,source_account_id,account_id", "stripe,cus_1,a1"],
+        "billing_subscriptions": [SUBSCRIPTIONS, *(f"s{n},a1,active,USD,2024-01-01," for n in (1, 2, 3, 4, 5))],
+        "billing_invoices": [INVOICES, "i1,a1,s1,2024-12-01,USD,100,100,paid"],
+    }
+    assert nights.contradictions(first) == {}
+    second = {
+        # a1 is a3 now, by way of a2
+        "crm_accounts": [merged, "a1,Name 1,false,2024-01-01,a2", "a2,Name 2,false,2024-01-01,a3"],
+        "billing_subscriptions": [
+            SUBSCRIPTIONS,
+            "s1,a3,active,USD,2024-01-01,",  # i1 says a1
+            "s3,cus_1,active,USD,2024-01-01,",
+            "s4,a4,active,USD,2024-01-01,",
+        ],
+        "billing_invoices": [
+            INVOICES,
+            "i2,a3,s2,2024-12-31,USD,100,100,paid",
+            "i3,cus_1,s2,2024-12-31,USD,100,100,paid",
+            "i5,a4,s5,2024-12-31,USD,100,100,paid",
+        ],
+    }
+    assert nights.contradictions(second) == {
+        "invoice_contradicts_subscription": "i5",
+        "subscription_changes_hands": "s4",
     }
 
 
