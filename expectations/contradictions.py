@@ -29,6 +29,8 @@ _VERSIONED = (
     "fin_costs",
     "fin_exchange_rates",
 )
+# Those of which what was usual before tonight is asked: a table that comes whole has only rows of tonight.
+_COMPARED = ("billing_subscriptions", "billing_subscription_items", "billing_invoices", "fin_costs")
 
 
 @dataclass(frozen=True)
@@ -176,13 +178,21 @@ CAUSES = (
         "price_does_not_fit_its_plan",
         "billing_subscription_items",
         "error",
-        """select item_version_id, _load_id > $settled
-        from now_billing_subscription_items join (
-            select plan_id, billing_interval, interval_count, is_recurring, median(unit_amount) as usual
-            from now_billing_subscription_items where _load_id <= $settled group by all having count(*) >= 8
-        ) using (plan_id, billing_interval, interval_count, is_recurring)
-        where is_recurring and usual > 0 and unit_amount > 0
-            and (unit_amount > 25 * usual or unit_amount < usual / 25)""",
+        """with before as (
+            select items.*, currency
+            from before_billing_subscription_items as items join before_billing_subscriptions using (subscription_id)
+        ),
+        usual as (
+            select plan_id, billing_interval, interval_count, currency, median(unit_amount) as price
+            from before where is_recurring group by all having count(*) >= 8
+        )
+        select items.item_version_id, items.unit_amount is distinct from before.unit_amount
+        from now_billing_subscription_items as items
+        join now_billing_subscriptions using (subscription_id)
+        join usual using (plan_id, billing_interval, interval_count, currency)
+        left join before using (item_version_id)
+        where items.is_recurring and usual.price > 0 and items.unit_amount > 0
+            and (items.unit_amount > 25 * usual.price or items.unit_amount < usual.price / 25)""",
         "The price is more than 25 times off the usual one of its plan: see whether it is in cents or in another "
         "currency. If it is meant, let the night pass with --accept.",
     ),
@@ -192,16 +202,18 @@ CAUSES = (
         "error",
         # of its own subscription: an account may have a small one beside a large one
         """select invoice_id, true
-        from now_billing_invoices left join (
-            select coalesce(subscription_id, account_id) as billed_for, max(amount_subtotal) as most
-            from now_billing_invoices where _load_id <= $settled group by all
-        ) as earlier on earlier.billed_for = coalesce(subscription_id, account_id) left join (
+        from now_billing_invoices as invoices left join (
+            select coalesce(subscription_id, account_id) as billed_for, currency, max(amount_subtotal) as most
+            from before_billing_invoices group by all
+        ) as before on before.billed_for = coalesce(invoices.subscription_id, invoices.account_id)
+            and before.currency = invoices.currency
+        left join (
             select subscription_id, sum(price) as price from (
                 select subscription_id, item_id, max(quantity * unit_amount) as price
                 from now_billing_subscription_items group by all
             ) group by all
         ) as items using (subscription_id)
-        where now_billing_invoices._load_id > $settled and $settled > 0
+        where invoices._load_id > $settled and $settled > 0
             and amount_subtotal > 25 * nullif(greatest(most, price), 0)""",
         "The invoice is more than 25 times its subscription's largest before and the price of all its items: see "
         "whether it is in cents. If it is meant, let the night pass with --accept.",
@@ -212,8 +224,8 @@ CAUSES = (
         "error",
         """select cost_id, true
         from now_fin_costs join (
-            select cost_type, currency, account_id is null as is_shared, max(abs(amount)) as most from now_fin_costs
-            where _load_id <= $settled group by all having count(*) >= 8
+            select cost_type, currency, account_id is null as is_shared, max(abs(amount)) as most
+            from before_fin_costs group by all having count(*) >= 8
         ) as usual using (cost_type, currency)
         where _load_id > $settled and usual.is_shared = (account_id is null) and most > 0
             and abs(amount) > 30 * most""",
@@ -387,10 +399,10 @@ def find_contradictions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
     `settled` is the last load of the last published run; above it is tonight.
     """
     for name in ("crm_accounts", "crm_account_links"):
-        _newest(con, name)
+        _newest(con, name, settled)
     con.execute(_SURVIVORS)
     for name in _VERSIONED:
-        _newest(con, name)
+        _newest(con, name, settled)
     con.execute(
         """create or replace table ops.raw_contradictions (
         cause varchar, table_name varchar, n_new bigint, n_all bigint, examples varchar, n_judged bigint)"""
@@ -409,20 +421,30 @@ def find_contradictions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
         )
 
 
-def _newest(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Temporary tables `now_<table>` and, of accounts, `gone_<table>`: the newest rows, alive or deleted."""
+def _newest(con: duckdb.DuckDBPyConnection, name: str, settled: int) -> None:
+    """Temporary tables of the newest rows: `now_<table>` and, where amounts are compared with usual ones,
+    `before_<table>` as it stood before tonight; of accounts, `gone_<table>` are the deleted ones."""
     table = TABLES[name]
     columns = ", ".join(f"{_as_read(table, column)} as {column.name}" for column in table.columns)
-    newest = f"""
-        select * from (select {columns}, _load_id, coalesce(_deleted, false) as is_gone from raw.{name})
-        qualify row_number() over (
-            partition by {", ".join(table.key)} order by _loaded_at desc, is_gone, _load_id desc) = 1"""
     # other sources may name an account by an id of their own, or by one that was merged away since
     names_account = table.area != "crm" and "account_id" in table.by_name
     resolved = "replace (survivor(account_id) as account_id)" if names_account else ""
-    con.execute(f"create or replace temp table now_{name} as select * {resolved} from ({newest}) where not is_gone")
+
+    def lay(prefix: str, where: str, landed: str = "true") -> None:
+        con.execute(
+            f"""create or replace temp table {prefix}_{name} as select * {resolved} from (
+                select * from (
+                    select {columns}, _load_id, coalesce(_deleted, false) as is_gone from raw.{name} where {landed}
+                ) qualify row_number() over (
+                    partition by {", ".join(table.key)} order by _loaded_at desc, is_gone, _load_id desc) = 1
+            ) where {where}"""
+        )
+
+    lay("now", "not is_gone")
+    if name in _COMPARED:
+        lay("before", "not is_gone", f"_load_id <= {int(settled)}")
     if name == "crm_accounts":
-        con.execute(f"create or replace temp table gone_{name} as select * from ({newest}) where is_gone")
+        lay("gone", "is_gone")
 
 
 def _as_read(table: Table, column: Column) -> str:

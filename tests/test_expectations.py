@@ -259,6 +259,46 @@ def test_ids_that_stand_for_one_account_contradict_nothing(nights):
     }
 
 
+def test_amounts_are_held_against_those_of_the_nights_before_in_their_currency(nights):
+    items = (
+        "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,"
+        "billing_interval,interval_count,is_recurring,effective_from"
+    )
+
+    def priced(number, amount):
+        return f"v{number},i{number},s{number},pro,1,{amount},0,Month,1,true,2024-01-01"
+
+    first = {
+        "crm_accounts": accounts(range(12)),
+        "billing_subscriptions": [
+            SUBSCRIPTIONS,
+            *(f"s{n},a{n},active,{'JPY' if n == 11 else 'USD'},2024-01-01," for n in range(12)),
+        ],
+        "billing_subscription_items": [items, *(priced(n, 49) for n in range(8))],
+        "billing_invoices": [INVOICES, "i1,a1,,2024-12-01,USD,49,49,paid", "i2,a2,,2024-12-01,USD,49,49,paid"],
+        "fin_costs": costs(0, 8),
+    }
+    assert nights.contradictions(first) == {}
+    # all tables come whole; 7500 yen are no 7500 dollars; 4900 dollars are 49 in cents
+    second = {
+        "billing_subscription_items": [items, *(priced(n, 49) for n in range(8)), priced(10, 4900), priced(11, 7500)],
+        "billing_invoices": [
+            *first["billing_invoices"],
+            "i3,a1,,2024-12-31,USD,4900,0,open",
+            "i4,a2,,2024-12-31,JPY,7500,0,open",
+        ],
+        "fin_costs": [*costs(0, 8), "c2,2025-01-01,cs_team,10000,eur,u1", "c3,2025-01-01,cs_team,10000,JPY,u1"],
+    }
+    assert nights.contradictions(second) == {
+        "price_does_not_fit_its_plan": "v10",
+        "invoice_does_not_fit_its_account": "i3",
+        "cost_does_not_fit_its_type": "c2",
+    }
+    assert nights.contradictions({"billing_subscription_items": [*second["billing_subscription_items"], ""]}) == {}, (
+        "a price that was let pass is told of once, though the table comes whole"
+    )
+
+
 def test_a_rule_that_cannot_be_checked_blocks(nights):
     nights.run({"crm_accounts": accounts(range(2))})
     broken = Rule(
