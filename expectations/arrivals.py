@@ -61,11 +61,19 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
         con.execute(f"delete from ops.{table} where run_id not in (select run_id from ops.arrivals where is_accepted)")
     con.execute("delete from ops.arrivals where not is_accepted")
     settled = con.execute("select coalesce(max(last_load_id), 0) from ops.arrivals").fetchone()[0]
+    # two files that hold a header only are alike, but nothing was sent again
     new = con.execute(
         """select
-            table_name, count(*) filter (status <> 'known'), count(*) filter (status = 'known'), max(load_id),
+            table_name, count(*) filter (not is_repeated), count(*) filter (is_repeated), max(load_id),
             sum(delivered_rows)::bigint, sum(quarantined_rows)::bigint
-        from ops.load_log where load_id > ? group by all""",
+        from (
+            select *, status = 'known' and exists (
+                select 1 from ops.load_log as earlier
+                where earlier.table_name = log.table_name and earlier.content_hash = log.content_hash
+                    and earlier.delivered_rows > 0
+            ) as is_repeated
+            from ops.load_log as log where load_id > ?
+        ) group by all""",
         [settled],
     ).fetchall()
     for name, *delivery in new:

@@ -98,7 +98,9 @@ select
         then (judged.n_delivered - judged.due) / judged.deviation end as volume_z,
     case when earlier.n_nights >= 10 and judged.n_delivered >= 100
         then judged.n_delivered / earlier.most_rows end as volume_factor,
+    -- of a small table, nothing is a number of rows like others
     case when judged.delivered_files > 0 and judged.n_delivered = 0 and earlier.n_nights >= 5
+            and coalesce(judged.expected, earlier.usual_n) >= 20
         then 1 else 0 end as n_empty,
     -- came every night and isn't here, or is away for thrice its longest gap
     case when judged.table_name is not null then 0

@@ -145,6 +145,16 @@ def test_yesterdays_file_sent_again_blocks_under_any_name(nights):
     assert nights.run({"support_tickets": [*tickets(5, 49), ""]}, publish=False) == blocked, "the same rows"
 
 
+def test_a_header_alone_blocks_where_many_rows_came_and_is_a_quiet_day_elsewhere(nights):
+    for night in range(6):
+        nights.run({"support_tickets": tickets(night, 20), "fin_costs": costs(night, 1)}, judge=False)
+    blocked = {("delivery_is_not_empty", "support_tickets", "error")}
+    empty = {"support_tickets": [TICKETS], "fin_costs": [COSTS]}
+    assert nights.run(empty, publish=False) == blocked
+    assert nights.run({"support_tickets": tickets(6, 20)}) == set()
+    assert nights.run(empty) == blocked, "the bytes of the night before are no rows sent again"
+
+
 def test_rows_of_one_file_that_contradict_each_other_block(nights):
     twice = [*costs(0, 2), "c0-1,2025-01-01,cs_team,999,EUR,u1"]
     assert nights.run({"fin_costs": [*costs(0, 2), costs(0, 2)[1]]}) == set(), "an exact repeat is harmless"
