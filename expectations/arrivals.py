@@ -24,8 +24,8 @@ NIGHTS_COMPARED = 7
 
 _TABLES = """
 create table if not exists ops.arrivals (
-    run_id varchar, area varchar, table_name varchar, delivered_files bigint, n_rows bigint, n_deleted bigint,
-    rows_before bigint, arrived_on date, last_load_id bigint, is_accepted boolean);
+    run_id varchar, area varchar, table_name varchar, delivered_files bigint, n_rows bigint, rows_before bigint,
+    arrived_on date, last_load_id bigint, is_accepted boolean);
 alter table ops.arrivals add column if not exists known_files bigint;
 alter table ops.arrivals add column if not exists n_delivered bigint;
 alter table ops.arrivals add column if not exists n_quarantined bigint;
@@ -33,6 +33,7 @@ alter table ops.arrivals add column if not exists repeated_share double;
 alter table ops.arrivals add column if not exists n_vanished bigint;
 alter table ops.arrivals add column if not exists kept_share double;
 alter table ops.arrivals add column if not exists n_conflicts bigint;
+alter table ops.arrivals add column if not exists deleted_share double;
 create table if not exists ops.arrived_columns (
     run_id varchar, area varchar, table_name varchar, column_name varchar, n_rows bigint, n_null bigint,
     n_unknown bigint, n_out_of_range bigint, examples varchar, mean_value double);
@@ -110,14 +111,9 @@ def _measure_table(
 ) -> None:
     key = ", ".join(table.key)
     arrived = f"raw.{table.name} where _load_id > {int(settled)}"
-    rows, deleted = con.execute(f"select count(*), count(*) filter (_deleted) from {arrived}").fetchone()
-    if deleted:  # a later row of the same key may have brought it back
-        deleted = con.execute(
-            f"""select count(*) from (
-                select arg_max(coalesce(_deleted, false), _loaded_at) as is_deleted from {arrived} group by {key}
-            ) where is_deleted"""
-        ).fetchone()[0]
+    rows, has_deleted = con.execute(f"select count(*), bool_or(_deleted) from {arrived}").fetchone()
     before = con.execute(f"select count(*) from raw.{table.name}").fetchone()[0] - rows
+    deleted_share = _share_deleted(con, table, settled, before) if has_deleted else None
     content = ", ".join(column.name for column in table.columns if column.name not in ("_loaded_at", *table.key))
     # the few keys that came twice are found by a number each, so that millions of events fit into memory
     conflicts = con.execute(
@@ -131,14 +127,30 @@ def _measure_table(
         repeated = 1.0  # nothing but files that are known, under new names
     con.execute(
         "insert into ops.arrivals by name select ? as run_id, ? as area, ? as table_name, ? as delivered_files, "
-        "? as n_rows, ? as n_deleted, ? as rows_before, ?::date as arrived_on, ? as last_load_id, "
+        "? as n_rows, ? as deleted_share, ? as rows_before, ?::date as arrived_on, ? as last_load_id, "
         "false as is_accepted, ? as known_files, ? as n_delivered, ? as n_quarantined, ? as repeated_share, "
         "? as kept_share, ? as n_vanished, ? as n_conflicts",
         [
-            *(run_id, table.area, table.name, files, rows, deleted, before, arrived_on, last_load_id),
+            *(run_id, table.area, table.name, files, rows, deleted_share, before, arrived_on, last_load_id),
             *(known_files, delivered, quarantined, repeated, kept, vanished, conflicts),
         ],
     )
+
+
+def _share_deleted(con: duckdb.DuckDBPyConnection, table: Table, settled: int, before: int) -> float | None:
+    """The share of the rows that stood before tonight which tonight deletes for good, if there were a hundred.
+
+    Of millions of rows every n-th, by a number made of its key, stands for all.
+    """
+    key = ", ".join(table.key)
+    looked_at = f"hash({key}) % {1 + before // 1_000_000} = 0"
+    newest = f"select {key}, arg_max(coalesce(_deleted, false), _loaded_at) as is_gone from raw.{table.name}"
+    return con.execute(
+        f"""select case when count(*) >= 100 then avg(coalesce(tonight.is_gone, false)::int) end
+        from ({newest} where _load_id <= {int(settled)} and {looked_at} group by {key}) as earlier
+        left join ({newest} where _load_id > {int(settled)} and {looked_at} group by {key}) as tonight using ({key})
+        where not earlier.is_gone"""
+    ).fetchone()[0]
 
 
 def _compare_with_earlier(

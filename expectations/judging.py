@@ -109,7 +109,7 @@ select
         when earlier.n_nights >= 10
         then date_diff('day', earlier.last_arrived_on, $today::date) - 1 - 3 * earlier.longest_gap
         end as overdue_days,
-    case when judged.rows_before >= 100 then judged.n_deleted / judged.rows_before end as deleted_share,
+    judged.deleted_share,
     case when judged.n_quarantined >= 5 or (judged.n_quarantined = judged.n_delivered and judged.n_delivered > 1)
         then judged.n_quarantined / nullif(judged.n_delivered, 0) end as lost_share,
     case when earlier.n_nights > 0 then lost_share end as quarantined_share,

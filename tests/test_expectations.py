@@ -117,6 +117,19 @@ def test_a_table_deleted_in_one_night_blocks_until_it_is_brought_back(nights):
     assert nights.run({"crm_accounts": mended}) == set()
 
 
+def test_deletions_are_a_share_of_the_rows_that_stand_however_often_they_came(nights):
+    def whole(night, n_deleted):
+        lines = costs(0, 200)[1:]
+        return [f"{COSTS},night,_deleted", *(f"{line},{night},{n < n_deleted}" for n, line in enumerate(lines))]
+
+    for night in range(3):
+        nights.run({"fin_costs": whole(night, 0)}, judge=False)
+    blocked = {("deletions_are_few", "fin_costs", "error")}
+    assert nights.run({"fin_costs": whole(3, 101)}, publish=False) == blocked, "101 of 200"
+    assert nights.run({"fin_costs": whole(4, 90)}) == set(), "90 of 200"
+    assert nights.run({"fin_costs": whole(5, 110)}) == set(), "20 of 110: the others were gone before"
+
+
 def test_volume_missing_values_and_scale_are_judged_against_earlier_nights(nights):
     for night in range(22):
         landed = {"support_tickets": tickets(night, 400 + 10 * (night % 3)), "fin_costs": costs(night, 60)}
