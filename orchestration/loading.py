@@ -8,6 +8,7 @@ whole files only, and the next load goes on with the others.
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from orchestration.contract import DELETED, TABLES, Table
 from orchestration.conversion import Projection, Source, explain, is_nested, projection
 from orchestration.personal import without_value
 from orchestration.reading import (
+    Content,
     FileRefused,
     Header,
     JsonLines,
@@ -69,6 +71,7 @@ CREATE TABLE IF NOT EXISTS ops.refused_files (
 CREATE TABLE IF NOT EXISTS ops.replays (
     quarantine_id VARCHAR, table_name VARCHAR, outcome VARCHAR, load_id BIGINT, raw_line VARCHAR, run_id VARCHAR,
     replayed_at TIMESTAMP);
+ALTER TABLE ops.load_log ADD COLUMN IF NOT EXISTS modified_ns BIGINT;
 """
 _QUARANTINE_COLUMNS = pa.schema(
     [
@@ -198,9 +201,9 @@ def load_landing(
 
     `con` is the build file, with no transaction open; `loaded_at` is UTC without a zone and becomes the `_loaded_at`
     of rows that bring none; `progress` receives a line now and then. What lies after both `loaded_at` and the day
-    `as_of` is in the future. A file is new unless the same bytes were loaded into the same table before. Files and rows
-    that can't be loaded are in the report, and in `ops.refused_files` and `ops.quarantine`; they stop nothing else. A
-    refused file is tried again by the next load.
+    `as_of` is in the future. A file is known while its path holds what it held; under a new path, when the table's last
+    load brought the same, or when it only moved. Files and rows that can't be loaded are in the report, and in
+    `ops.refused_files` and `ops.quarantine`; they stop nothing else. A refused file is tried again by the next load.
 
     Raises NotADirectoryError when `landing` is not a folder, and duckdb.Error when the warehouse itself fails (disk
     full, file locked): everything committed until then stays whole.
@@ -275,10 +278,24 @@ class _Load:
         self.now = now
         self.progress = progress
         self.report = LoadReport({name: TableLoad(name) for name in TABLES})
-        log = con.execute("SELECT table_name, content_hash, path, status, load_id FROM ops.load_log").fetchall()
-        self.loaded = {(table, content) for table, content, _, status, _ in log if status == "loaded"}
-        self.logged = {(table, content, path) for table, content, path, _, _ in log}
-        self.next_load_id = max((load_id for *_, load_id in log), default=0) + 1
+        self.next_load_id = con.execute("SELECT coalesce(max(load_id), 0) + 1 FROM ops.load_log").fetchone()[0]
+        # How often a table has loaded a content, which one last, what each path held last, and the files themselves.
+        self.loads: Counter[tuple[str, Content]] = Counter()
+        self.newest: dict[str, Content] = {}
+        self.held: dict[tuple[str, str], Content] = {}
+        self.files: set[tuple[str, Content, int]] = set()
+        log = con.execute(
+            "SELECT table_name, path, content_hash, modified_ns, status FROM ops.load_log "
+            "WHERE status IN ('loaded', 'known') ORDER BY load_id"
+        ).fetchall()
+        for table, path, digest, modified_ns, status in log:
+            content = Content(digest, partition_of(TABLES[table], Path(path)))
+            if status == "loaded":
+                self.loads[table, content] += 1
+                self.newest[table] = content
+            if (table, content) in self.loads:
+                self.held[table, path] = content
+            self.files.add((table, content, modified_ns))
         self._told = monotonic()
 
     # ------------------------------------------------------------------------------------------------------- planning
@@ -286,7 +303,8 @@ class _Load:
     def table(self, table: Table, candidates: Sequence[tuple[Path, str]]) -> None:
         """Load the new files of one table."""
         tally = self.report.tables[table.name]
-        new: dict[str, LandedFile] = {}
+        newest = self.newest.get(table.name)
+        new: list[LandedFile] = []
         copies: list[LandedFile] = []
         for path, file_format in candidates:
             try:
@@ -295,14 +313,17 @@ class _Load:
                 relative = path.relative_to(self.landing).as_posix()
                 self._refuse(table, relative, None, FileRefused(_unreadable(error)))
                 continue
-            if (table.name, file.content_hash) in self.loaded or file.content_hash in new:
+            if self.held.get((table.name, file.relative)) == file.content:
+                tally.files_known += 1
+            elif file.content == newest or self._has_moved(file):
                 copies.append(file)
             else:
-                new[file.content_hash] = file
+                new.append(file)
+                newest = file.content
         if new:
-            self._load_all(table, list(new.values()))
+            self._load_all(table, new)
         for file in copies:
-            if (table.name, file.content_hash) in self.loaded:
+            if (table.name, file.content) in self.loads:
                 self._log_known(file)
             else:
                 self._load_all(table, [file])
@@ -311,6 +332,11 @@ class _Load:
                 f"{table.name}: {tally.files_new} new files, {tally.files_known} known, {tally.files_refused} refused; "
                 f"{tally.rows_loaded:,} rows loaded, {tally.rows_quarantined:,} quarantined"
             )
+
+    def _has_moved(self, file: LandedFile) -> bool:
+        """Whether it is a file that was taken in under another path, and nothing that was written since."""
+        table = file.table.name
+        return (table, file.relative) not in self.held and (table, file.content, file.modified_ns) in self.files
 
     def _load_all(self, table: Table, files: Sequence[LandedFile]) -> None:
         planned = []
@@ -521,6 +547,7 @@ class _Load:
         if not rows:
             return
         file = plan.file
+        delivery = f"{file.table.name}\n{file.content}\n{self.loads[file.table.name, file.content]}"
         columns: dict[str, list[object]] = {name: [] for name in _QUARANTINE_COLUMNS.names}
         for line, raw, problems in rows:
             first = problems[0]
@@ -535,7 +562,7 @@ class _Load:
             )
             entry = {
                 # The same row of the same delivery has the same id in every warehouse.
-                "quarantine_id": _sha256(f"{file.table.name}\n{file.content_hash}\n{line}"),
+                "quarantine_id": _sha256(f"{delivery}\n{line}"),
                 "load_id": plan.load_id,
                 "table_name": refusal.table,
                 "path": refusal.path,
@@ -578,7 +605,7 @@ class _Load:
 
     def _log(self, file: LandedFile, load_id: int, outcome: _Outcome, status: str) -> None:
         self.con.execute(
-            "INSERT INTO ops.load_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO ops.load_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 load_id,
                 self.run_id,
@@ -594,16 +621,14 @@ class _Load:
                 self.loaded_at,
                 list(outcome.extra),
                 status,
+                file.modified_ns,
             ],
         )
 
     def _log_known(self, file: LandedFile) -> None:
-        """Count a file that was loaded before; a new path for the same content is logged once, without rows."""
+        """Count a file that was loaded under another path, and log this path, without rows."""
         self.report.tables[file.table.name].files_known += 1
-        entry = (file.table.name, file.content_hash, file.relative)
-        if entry not in self.logged:
-            self._log(file, self._new_load_id(), _Outcome(), "known")
-            self.logged.add(entry)
+        self._log(file, self._new_load_id(), _Outcome(), "known")
 
     def _count_loaded(self, outcomes: Sequence[tuple[_Planned, _Outcome]]) -> None:
         """Take committed files into the report."""
@@ -617,8 +642,7 @@ class _Load:
             tally.extra_columns.update(outcome.extra)
             shown = sum(refusal.table == file.table.name for refusal in self.report.refused_rows)
             self.report.refused_rows += outcome.shown[: SHOWN_ROWS - shown]
-            self.loaded.add((file.table.name, file.content_hash))
-            self.logged.add((file.table.name, file.content_hash, file.relative))
+            self.loads[file.table.name, file.content] += 1
 
     @contextmanager
     def _refusing(self, file: LandedFile) -> Iterator[None]:

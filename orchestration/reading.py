@@ -78,6 +78,13 @@ class Notice(NamedTuple):
     remedy: str
 
 
+class Content(NamedTuple):
+    """What the rows of a file follow from: the SHA-256 of its bytes, and the columns that its folders give."""
+
+    digest: str
+    partition: tuple[tuple[str, str | None], ...]
+
+
 @dataclass(frozen=True)
 class LandedFile:
     """A file of the landing folder; `relative` is its path below the folder, `partition` its hive-style folder keys."""
@@ -90,6 +97,10 @@ class LandedFile:
     bytes: int
     modified_ns: int
     content_hash: str
+
+    @property
+    def content(self) -> Content:
+        return Content(self.content_hash, self.partition)
 
     def is_unchanged(self) -> bool:
         """Whether the file on disk still is the one that was hashed, by size and time of modification."""

@@ -213,7 +213,7 @@ def _input_hash(night: Night) -> str:
     hash."""
     with duckdb.connect(str(night.warehouse.build_file), read_only=True) as con:
         contents = con.execute(
-            "select distinct table_name, content_hash from ops.load_log where status = 'loaded' order by all"
+            "select table_name, content_hash from ops.load_log where status = 'loaded' order by all"
         ).fetchall()
     folders = [Path(value) for name, value in night.settings.given_vars.items() if name.endswith("_dir")]
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

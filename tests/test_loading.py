@@ -795,6 +795,73 @@ def test_redelivery_under_another_name_is_known(con: duckdb.DuckDBPyConnection, 
     ]
 
 
+TEAM = "user_id,full_name,role,active_from,team\nu1,Ann,csm,2024-01-01,{}\n"
+
+
+@pytest.mark.parametrize("name", ["crm_users.csv", "crm_users/{}.csv"])
+def test_a_table_that_goes_back_to_what_it_said_takes_the_books_back(
+    con: duckdb.DuckDBPyConnection, landing: Path, name: str
+) -> None:
+    nights = [LOADED_AT + timedelta(days=night) for night in range(4)]
+    for night, team in enumerate(("East", "West", "East", "East")):
+        put(landing, name.format(night), TEAM.format(team))
+        load(con, landing, f"run-{night}", nights[night])
+        load(con, landing, f"again-{night}", nights[night] + timedelta(hours=1))  # nothing has changed since
+    assert rows(con, "SELECT team, _loaded_at FROM raw.crm_users ORDER BY _load_id") == [
+        ("East", nights[0]),
+        ("West", nights[1]),
+        ("East", nights[2]),
+    ]
+
+
+def test_files_of_several_nights_that_come_at_once_are_taken_in_order(
+    con: duckdb.DuckDBPyConnection, landing: Path
+) -> None:
+    for night, team in enumerate(("East", "West", "East")):
+        put(landing, f"crm_users/{night}.csv", TEAM.format(team))
+    load(con, landing)
+    assert rows(con, "SELECT team FROM raw.crm_users ORDER BY _load_id") == [("East",), ("West",), ("East",)]
+    assert load(con, landing, "run-2").tables["crm_users"].files_known == 3
+
+
+def test_an_old_file_that_was_moved_says_nothing_new_and_one_written_anew_does(
+    con: duckdb.DuckDBPyConnection, landing: Path
+) -> None:
+    old = put(landing, "crm_users/1.csv", TEAM.format("East"))
+    put(landing, "crm_users/2.csv", TEAM.format("West"))
+    load(con, landing)
+    old.rename(put(landing, "crm_users/old/1.csv", ""))
+    moved = load(con, landing, "run-2", LOADED_AT + timedelta(days=1))
+    assert (moved.tables["crm_users"].files_known, moved.tables["crm_users"].files_new) == (2, 0)
+    put(landing, "crm_users/3.csv", TEAM.format("East"))
+    os.utime(landing / "crm_users" / "3.csv", ns=(0, (landing / "crm_users/old/1.csv").stat().st_mtime_ns + 1))
+    assert load(con, landing, "run-3", LOADED_AT + timedelta(days=2)).tables["crm_users"].files_new == 1
+    assert rows(con, "SELECT team FROM raw.crm_users ORDER BY _load_id") == [("East",), ("West",), ("East",)]
+
+
+def test_a_row_refused_in_two_deliveries_waits_twice(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
+    bad = TEAM.format("East") + "u2,Bob,csm,soon,East\n"
+    for night, text in enumerate((bad, TEAM.format("West"), bad)):
+        put(landing, "crm_users.csv", text)
+        load(con, landing, f"run-{night}", LOADED_AT + timedelta(days=night))
+    assert one(con, "SELECT count(DISTINCT quarantine_id) FROM ops.quarantine") == 2
+
+
+def test_folders_that_give_a_column_make_rows_of_their_own_of_equal_files(
+    con: duckdb.DuckDBPyConnection, landing: Path
+) -> None:
+    for plan in ("basic", "pro"):
+        put(landing, f"product_plan_features/plan_id={plan}/f.csv", "feature_key,valid_from\nexport,2025-01-01\n")
+        put(landing, f"crm_users/year={plan}/f.csv", TEAM.format("East"))  # no column of the table
+    load(con, landing)
+    assert rows(con, "SELECT plan_id, feature_key FROM raw.product_plan_features ORDER BY 1") == [
+        ("basic", "export"),
+        ("pro", "export"),
+    ]
+    assert one(con, "SELECT count(*) FROM raw.crm_users") == 1
+    assert load(con, landing, "run-2").total("files_known") == 4
+
+
 def test_the_same_bytes_in_two_tables_load_into_both(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
     # A file that fits two tables: each table has its own memory of what it has seen.
     header = "source_system,source_account_id,account_id,user_id,full_name,role,active_from"
