@@ -376,8 +376,9 @@ def _erase(options: argparse.Namespace) -> int:
             now=now_utc().replace(tzinfo=None),
         )
     print(f"erased; {report.token} stands for it now, in {len(report.rewritten)} files written anew")
+    hint = "" if options.landing else " (one that landed is rewritten with --landing DIR)"
     for path in report.still_held:
-        print(f"  still in a file of yours: {path} (one that landed is rewritten with --landing DIR)")
+        print(f"  still in a file of yours: {path}{hint}")
     print(
         "the next csw nightly builds everything anew; copies elsewhere follow with csw serve and your backups with you"
     )

@@ -81,7 +81,7 @@ def erase(
         for contact_id in [*subject.contacts] if pseudonym_key else ():
             subject.contacts[pseudonym(pseudonym_key, contact_id)] = subject.contacts[contact_id]
         held = _landed_paths(con, subject) if landing is None else []
-    planned = plan_landing(subject, landing) if landing else []
+    planned, held = plan_landing(subject, landing) if landing else ([], held)
     plan = {"subject": subject.facts(), "landing": planned, "still_held": held, "now": now.isoformat()}
     aside = warehouse.erasure_file.with_suffix(".new")
     aside.write_text(json.dumps(plan), encoding="utf-8")
@@ -193,8 +193,8 @@ def _scrub_build(con: duckdb.DuckDBPyConnection, subject: Subject, planned: list
             con.execute(f"update ops.{table} set examples = null")
     for one in planned:
         con.execute(
-            "update ops.load_log set content_hash = ?, bytes = ? where content_hash = ?",
-            [one.new_hash, one.new_bytes, one.old_hash],
+            "update ops.load_log set content_hash = ?, bytes = ? where table_name = ? and content_hash = ?",
+            [one.new_hash, one.new_bytes, one.table, one.old_hash],
         )
     con.execute("create table if not exists ops.erasures (kind varchar, token varchar, erased_at timestamp)")
     con.execute("delete from ops.erasures where token = ?", [subject.token])

@@ -7,18 +7,20 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES
 from orchestration.personal import personal_columns
 from orchestration.publishing import PART
-from orchestration.reading import FORMATS, discover
+from orchestration.reading import FORMATS, csv_pieces, discover, partition_of
 from orchestration.subject import ERASED, Subject, texts_of
 from orchestration.variables import UsageError
 
@@ -33,8 +35,9 @@ class Planned(NamedTuple):
     new_bytes: int
 
 
-def plan_landing(subject: Subject, landing: Path) -> list[Planned]:
-    """The files of a landing folder that hold the subject; nothing is written yet.
+def plan_landing(subject: Subject, landing: Path) -> tuple[list[Planned], list[str]]:
+    """The files of a landing folder that hold the subject, and those that may hold it even when they were written anew:
+    a folder's name tells, or a line that can't be read by columns. Nothing is written yet.
 
     Raises:
         UsageError: there is no such folder, or a file in it can't be read.
@@ -43,17 +46,20 @@ def plan_landing(subject: Subject, landing: Path) -> list[Planned]:
         found, _ = discover(landing.absolute())
     except NotADirectoryError as error:
         raise UsageError(str(error)) from error
-    planned = []
+    planned, held = [], []
     for table, files in found.items():
         for path, _ in files:
             try:
                 old = path.read_bytes()
-                new = _without(subject, table, path)
+                new, is_unsure = _without(subject, table, path)
             except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
                 raise UsageError(f"{path} can't be read, so nothing was erased: mend it or take it away") from error
             if new != old:
                 planned.append(Planned(table, str(path), _hash(old), _hash(new), len(new)))
-    return planned
+            folders = dict(partition_of(TABLES[table], path.relative_to(landing.absolute())))
+            if is_unsure or subject.is_named_by(table, folders):
+                held.append(str(path))
+    return planned, held
 
 
 def rewrite_landed(subject: Subject, planned: Planned) -> None:
@@ -62,8 +68,8 @@ def rewrite_landed(subject: Subject, planned: Planned) -> None:
     if not path.exists() or _hash(path.read_bytes()) == planned.new_hash:
         return
     aside = path.with_name(f".{path.name}{PART}")
-    aside.write_bytes(_without(subject, planned.table, path))
-    aside.chmod(path.stat().st_mode & 0o777)
+    aside.write_bytes(_without(subject, planned.table, path)[0])
+    shutil.copystat(path, aside)  # by its time a file is known that was moved
     aside.replace(path)
 
 
@@ -71,112 +77,124 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _without(subject: Subject, table: str, path: Path) -> bytes:
+def _without(subject: Subject, table: str, path: Path) -> tuple[bytes, bool]:
+    """The bytes of a file without the subject, and whether they may name it all the same."""
     data = path.read_bytes()
+    cleaner = _Cleaner(subject, table)
     kind = next(kind for kind in FORMATS if path.name.lower().endswith("." + kind))
     if kind == "parquet":
-        return _parquet(subject, table, data)
+        return cleaner.parquet(data), False
     text = (gzip.decompress(data) if kind == "csv.gz" else data).decode("utf-8", "surrogateescape")
-    clean = (_jsonl if kind == "jsonl" else _csv)(subject, table, text)
+    clean = (cleaner.jsonl if kind == "jsonl" else cleaner.csv)(text)
     if clean == text:
-        return data
+        return data, cleaner.is_unsure
     new = clean.encode("utf-8", "surrogateescape")
-    return gzip.compress(new, mtime=0) if kind == "csv.gz" else new
+    return gzip.compress(new, mtime=0) if kind == "csv.gz" else new, cleaner.is_unsure
 
 
-def _row(subject: Subject, table: str, row: Mapping[str, object]) -> dict[str, object]:
-    """A row by the columns of the contract: the subject's own without ids and personal columns, another's without the
-    words that name the subject."""
-    clean = dict(row)
-    if subject.is_named_by(table, row):
-        for name, tokens in subject.replaced_in(table).items():
-            clean[name] = tokens.get(str(row.get(name)).strip(), row.get(name))
-        for owner, name in personal_columns():
-            if owner == table and clean.get(name):
-                clean[name] = "" if TABLES[table].by_name[name].nullable else ERASED
-    for name in texts_of(table):
-        if isinstance(clean.get(name), str):
-            clean[name] = subject.scrub(clean[name])
-    return {name: clean[name] for name in row}
+class _Cleaner:
+    """Takes the subject out of a file of a raw table. `is_unsure` once a line that nobody can read by columns holds a
+    word that may mean the subject or something else."""
+
+    def __init__(self, subject: Subject, table: str) -> None:
+        self.subject = subject
+        self.table = table
+        self.is_unsure = False
+        self._ids = subject.replaced_in(table)
+        self._texts = {*texts_of(table)}
+
+    def csv(self, text: str) -> str:
+        pieces = csv_pieces(text)
+        piece, header = next(pieces)
+        names = self._columns(header.fields or ()) if header else []
+        if not any(names):  # a file that was refused
+            return self._unread(text)
+        out = [piece]
+        for piece, record in pieces:
+            if record is None or record.fields is None:
+                out.append(self._unread(piece))
+                continue
+            clean = self._row(names, record.fields)
+            out.append(piece if clean == record.fields else piece.replace(record.raw, _csv_line(clean), 1))
+        return "".join(out)
+
+    def jsonl(self, text: str) -> str:
+        return "".join(self._json_line(line) for line in io.StringIO(text, newline=""))
+
+    def _json_line(self, line: str) -> str:
+        try:
+            # Numbers stay text: a float would lose digits.
+            row = json.loads(line.lstrip("\ufeff"), parse_float=str, parse_int=str)
+        except (ValueError, RecursionError):
+            return self._unread(line)
+        if not isinstance(row, dict):
+            return self._unread(line)
+        clean = self._row(self._columns(row), [*row.values()])
+        if clean == [*row.values()]:
+            return line
+        return json.dumps(dict(zip(row, clean, strict=True)), ensure_ascii=False) + "\n"
+
+    def parquet(self, data: bytes) -> bytes:
+        landed = pq.read_table(io.BytesIO(data))
+        names = self._columns(landed.column_names)
+        places = [at for at, name in enumerate(names) if name is None or name in self._ids or name in self._texts]
+        # ids may be numbers, and a token is none
+        texts = [names[at] is not None or _is_text(landed[at].type) for at in places]
+        columns = [
+            landed[at].cast(pa.string()) if is_text else landed[at] for at, is_text in zip(places, texts, strict=True)
+        ]
+        rows = [[*row] for row in zip(*(column.to_pylist() for column in columns), strict=True)]
+        clean = [self._row([names[at] for at in places], row) for row in rows]
+        if clean == rows:
+            return data
+        for at, is_text, column, before, after in zip(
+            places, texts, columns, zip(*rows, strict=True), zip(*clean, strict=True), strict=True
+        ):
+            touched = [new is not old and new != old for new, old in zip(after, before, strict=True)]
+            if any(touched):
+                without = pa.array(after, pa.string()) if is_text else pc.if_else(pa.array(touched), None, column)
+                landed = landed.set_column(at, landed.column_names[at], without)
+        out = io.BytesIO()
+        pq.write_table(landed, out)
+        return out.getvalue()
+
+    def _columns(self, names: Iterable[str | None]) -> list[str | None]:
+        """The column of the contract that each name of a file means, None for columns of its own."""
+        meant = [(name or "").strip().lower() for name in names]
+        return [name if name in TABLES[self.table].by_name else None for name in meant]
+
+    def _row(self, names: Sequence[str | None], values: Sequence[object]) -> list[object]:
+        """A row without the subject: its own without ids, personal columns and what the contract doesn't know,
+        another's without the words that name the subject."""
+        known = {name: value for name, value in zip(names, values, strict=True) if name}
+        is_theirs = self.subject.is_named_by(self.table, known)
+        return [
+            self._scrubbed(name, self._erased(name, value) if is_theirs else value)
+            for name, value in zip(names, values, strict=True)
+        ]
+
+    def _erased(self, name: str | None, value: object) -> object:
+        if name is None:
+            return None
+        if (self.table, name) in personal_columns() and value:
+            return "" if TABLES[self.table].by_name[name].nullable else ERASED
+        return self._ids.get(name, {}).get(str(value).strip(), value)
+
+    def _scrubbed(self, name: str | None, value: object) -> object:
+        is_text = isinstance(value, str) and (name is None or name in self._texts)
+        return self.subject.scrub(value) if is_text else value
+
+    def _unread(self, line: str) -> str:
+        """A line that waits in quarantine."""
+        self.is_unsure |= self.subject.may_be_in(line)
+        return self.subject.scrub(line)
 
 
-def _columns(table: str, names: list[str]) -> dict[str, str]:
-    """The columns of the contract, as this file spells them."""
-    return {name.strip().lower(): name for name in names if name.strip().lower() in TABLES[table].by_name}
+def _csv_line(values: Sequence[object]) -> str:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue().removesuffix("\r\n")
 
 
-def _csv(subject: Subject, table: str, text: str) -> str:
-    out = io.StringIO(newline="")
-    header: list[str] = []
-    for raw in _records(text):
-        if not header and raw.strip():
-            header = next(csv.reader([raw.lstrip("\ufeff")]))
-            known = _columns(table, header)
-            out.write(raw)
-            continue
-        fields = next(csv.reader(io.StringIO(raw, newline="")), [])
-        if len(fields) == len(header) + 1 and not fields[-1]:  # the loader forgives a comma at the end, too
-            fields.pop()
-        if len(fields) != len(header):  # a line that waits in quarantine
-            out.write(subject.scrub(raw))
-            continue
-        spelled = dict(zip(header, fields, strict=True))
-        row = {name: spelled[spelling] for name, spelling in known.items()}
-        clean = _row(subject, table, row)
-        if clean == row:
-            out.write(raw)
-        else:
-            spelled |= {known[name]: value for name, value in clean.items()}
-            csv.writer(out, lineterminator="\n").writerow(spelled.values())
-    return out.getvalue()
-
-
-def _records(text: str) -> Iterator[str]:
-    """The records of a CSV text as they stand, a record ending where its quotes are even."""
-    record = ""
-    for line in io.StringIO(text, newline=""):
-        record += line
-        if record.count('"') % 2 == 0:
-            yield record
-            record = ""
-    if record:
-        yield record
-
-
-def _jsonl(subject: Subject, table: str, text: str) -> str:
-    return "".join(_json_line(subject, table, line) for line in io.StringIO(text, newline=""))
-
-
-def _json_line(subject: Subject, table: str, line: str) -> str:
-    try:
-        # Numbers stay text: a float would lose digits.
-        spelled = json.loads(line.lstrip("\ufeff"), parse_float=str, parse_int=str)
-    except ValueError:  # a line that waits in quarantine
-        return subject.scrub(line)
-    if not isinstance(spelled, dict):
-        return subject.scrub(line)
-    known = _columns(table, list(spelled))
-    row = {name: spelled[spelling] for name, spelling in known.items()}
-    clean = _row(subject, table, row)
-    if clean == row:
-        return line
-    return json.dumps(spelled | {known[name]: value for name, value in clean.items()}, ensure_ascii=False) + "\n"
-
-
-def _parquet(subject: Subject, table: str, data: bytes) -> bytes:
-    landed = pq.read_table(io.BytesIO(data))
-    known = _columns(table, landed.column_names)
-    touched = {*subject.replaced_in(table), *texts_of(table)} & known.keys()
-    # ids may be numbers, and a token is none
-    texts = {name: landed[known[name]].cast(pa.string()).to_pylist() for name in sorted(touched)}
-    rows = [dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True)]
-    clean = [_row(subject, table, row) for row in rows]
-    if clean == rows:
-        return data
-    for name in texts:
-        if any(new[name] != old[name] for new, old in zip(clean, rows, strict=True)):
-            position = landed.column_names.index(known[name])
-            landed = landed.set_column(position, known[name], pa.array([row[name] for row in clean], pa.string()))
-    out = io.BytesIO()
-    pq.write_table(landed, out)
-    return out.getvalue()
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in (pa.string(), pa.large_string()) or (pa.types.is_dictionary(kind) and _is_text(kind.value_type))

@@ -15,6 +15,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import unquote
@@ -390,6 +391,19 @@ def csv_records(file: LandedFile, header: Header) -> Iterator[Record]:
 def records_of_text(text: str, width: int) -> list[Record]:
     """The records of a piece of CSV text that has `width` columns, without a header."""
     return list(_csv_records(_Lines(io.StringIO(text, newline="")), width))
+
+
+def csv_pieces(text: str) -> Iterator[tuple[str, Record | None]]:
+    """A CSV text cut behind each of its records, the header first: the text as it stands, and the record in it."""
+    physical = io.StringIO(text, newline="")
+    lines = _Lines(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    cut = 0
+    header = [*islice(_csv_records(lines, None), 1)]
+    width = len(header[0].fields) if header and header[0].fields else None
+    for record in chain(header, _csv_records(lines, width)):
+        yield "".join(islice(physical, lines.number - cut)), record
+        cut = lines.number
+    yield physical.read(), None
 
 
 def _csv_records(lines: _Lines, width: int | None) -> Iterator[Record]:

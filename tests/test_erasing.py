@@ -196,6 +196,77 @@ def test_landing_files_change_in_the_rows_of_the_subject_only(numbered):
         assert load(con, landing) == 0
 
 
+def land_more(company: Published, name: str, text: str) -> Path:
+    """One more file, loaded."""
+    path = company.landing / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    with duckdb.connect(str(company.build_file)) as con:
+        assert load(con, company.landing) == 1
+    return path
+
+
+def test_landing_rows_end_where_the_loader_ends_them(numbered):
+    """A quote inside a plain field is text, and one that is never closed costs one row."""
+    head = "contact_id,account_id,email,title,created_at\n"
+    others = '8,5,c@growth.example,5" lead,2025-01-01\n', '9,5,d@growth.example,"Head of,2025-01-01\n'
+    many = "".join(f"{number},5,d@growth.example,Head,2025-01-01\n" for number in range(1000, 5000))
+    path = land_more(
+        numbered,
+        "crm_contacts/quotes.csv",
+        f'{head}{others[0]}5,7,ada@seven.example,CEO,2025-01-01\r\n\n{others[1]}5,7,,6" lead,2025-01-01\n{many}',
+    )
+    assert erase(numbered, "--contact", "5") == 0
+    token = token_of(numbered)
+    assert path.read_bytes().decode() == (
+        f"{head}{others[0]}{token},7,,,2025-01-01\r\n\n{others[1]}{token},7,,,2025-01-01\n{many}"
+    )
+    with duckdb.connect(str(numbered.build_file)) as con:
+        assert load(con, numbered.landing) == 0
+
+
+def test_columns_that_the_contract_does_not_know_go_with_the_rows_of_the_subject(numbered):
+    text = (
+        "contact_id,phone,account_id,first_name,created_at,,\n"
+        "5,+49 30 5,7,Ada,2025-01-01,x,y\n6,+49 30 6,5,asks ada@seven.example,2025-01-01,x,y\n"
+    )
+    path = land_more(numbered, "crm_contacts/more.csv", text)
+    lines = {"contact_id": "5", "account_id": "7", "created_at": "2025-01-01", "tags": ["Ada"], "age": 40}
+    other = json.dumps(lines | {"contact_id": "6", "nick": "ada@seven.example"})
+    in_json = land_more(numbered, "crm_contacts/more.jsonl", f"{json.dumps(lines)}\n{other}\n")
+    columns = {"contact_id": [5, 6], "account_id": ["7", "5"], "created_at": ["2025-01-01"] * 2}
+    own = {"tags": [["Ada"], ["Bob"]], "note": ["Ada", "asks ada@seven.example"], "age": [40, 50]}
+    in_parquet = numbered.landing / "crm_contacts" / "more.parquet"
+    pq.write_table(pa.table(columns | own), in_parquet)
+    assert erase(numbered, "--contact", "5") == 0
+    token = token_of(numbered)
+    assert path.read_text() == (
+        "contact_id,phone,account_id,first_name,created_at,,\n"
+        f"{token},,7,,2025-01-01,,\n6,+49 30 6,5,asks [erased],2025-01-01,x,y\n"
+    )
+    erased = {"contact_id": token, "account_id": "7", "created_at": "2025-01-01"}
+    kept = {"contact_id": "6", "account_id": "5", "created_at": "2025-01-01"}
+    assert [json.loads(line) for line in in_json.read_text().splitlines()] == [
+        erased | {"tags": None, "age": None},
+        kept | {"account_id": "7", "tags": ["Ada"], "age": "40", "nick": "[erased]"},
+    ]
+    assert pq.read_table(in_parquet).to_pylist() == [
+        erased | {"tags": None, "note": None, "age": None},
+        kept | {"tags": ["Bob"], "note": "asks [erased]", "age": 50},
+    ]
+
+
+def test_landing_files_that_may_hold_the_subject_all_the_same_are_named(numbered, capsys):
+    head = "contact_id,account_id,email,title,created_at\n"
+    slipped = land_more(numbered, "crm_contacts/slipped.csv", f"{head}5,7,Head,2025-01-01\n6,5,Head,2025-01-01\n")
+    named = land_more(numbered, "crm_contacts/account_id=7/1.csv", "contact_id,created_at\n77,2025-01-01\n")
+    assert erase(numbered, "--account", "7") == 0
+    said = capsys.readouterr().out
+    assert [line.strip() for line in said.splitlines() if "still in" in line] == [
+        f"still in a file of yours: {path}" for path in (named, slipped)
+    ]
+
+
 def test_an_account_called_growth_leaves_that_word_alone(numbered):
     assert erase(numbered, "--account", "5") == 0
     token = token_of(numbered)
