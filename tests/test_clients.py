@@ -1,4 +1,4 @@
-"""Real clients ask Monday's questions of the file, its Parquet copies and PostgreSQL, and get the same numbers."""
+"""Real clients ask two of the questions of the file, its Parquet copies and PostgreSQL, and get the same numbers."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 from orchestration.nightly import run_night
 from orchestration.settings import resolve_settings
 from tests.compare import Row, differences
+from tests.conftest import ROOT
 from tests.histories import history, settings, write_landing
 from tests.recomputation import Settings, recompute
 
@@ -65,6 +66,11 @@ def read(con: duckdb.DuckDBPyConnection, table: str) -> list[Row]:
     names = [column[0] for column in found.description]
     rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     return [row for row in rows if row.get("segment_type") not in NOT_RECOMPUTED]
+
+
+def test_every_kpi_but_the_health_score_is_recomputed():
+    kpis = {path.stem for path in (ROOT / "models/marts/kpis").glob("kpi_*.sql")}
+    assert kpis - recompute(history(0), settings(0)).keys() == {"kpi_customer_health_score"}
 
 
 @pytest.mark.slow

@@ -1,4 +1,8 @@
-"""Every published figure once more, in plain Python: row by row and day by day, from the rules alone."""
+"""Every KPI but the health score, with its facts, in plain Python: row by row and day by day, from the rules alone.
+
+Not here: health scores and what needs them (ARR at risk, saved ARR, renewal probabilities), dimensions, and what is
+made from these tables (analyses, scorecards, lists).
+"""
 
 from tests.recomputation import renewals, revenue
 from tests.recomputation.company import Company
