@@ -11,7 +11,7 @@ accounts as (
     select * from {{ ref('int_accounts') }}
 ),
 
--- the latest score that is at least 30 days older
+-- the latest score that is at least 30 days older: a day without a score is none
 compared as (
     select
         scores.account_id,
@@ -21,7 +21,10 @@ compared as (
         row_number() over (partition by scores.account_id, scores.score_date order by earlier.score_date desc) as recency
     from scores
     left join scores as earlier
-        on scores.account_id = earlier.account_id and {{ add_days('scores.score_date', -30) }} >= earlier.score_date
+        on
+            scores.account_id = earlier.account_id
+            and {{ add_days('scores.score_date', -30) }} >= earlier.score_date
+            and earlier.score is not null
     where scores.is_new
 ),
 
