@@ -141,6 +141,11 @@ def _add_nightly(
     command.add_argument("--landing", metavar="DIR", help="landing folder (CSW_LANDING, ./landing)")
     command.add_argument("--as-of", metavar="DATE", help="the day that is reported, YYYY-MM-DD (CSW_AS_OF, yesterday)")
     command.add_argument(
+        "--forget-later",
+        action="store_true",
+        help="publish a day before the published one: what the days since remember is forgotten (CSW_FORGET_LATER)",
+    )
+    command.add_argument(
         "--var",
         metavar="NAME=VALUE",
         nargs="+",
@@ -192,6 +197,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         landing=options.landing,
         warehouse=options.warehouse,
         as_of=options.as_of,
+        forget_later=options.forget_later,
         variables=options.var,
         versions=options.versions,
         accept=options.accept,

@@ -15,6 +15,7 @@ CONFIG = {
         dg.Noneable(str), default_value=None, description="warehouse folder (default: CSW_WAREHOUSE)"
     ),
     "as_of": dg.Field(dg.Noneable(str), default_value=None, description="YYYY-MM-DD (default: yesterday)"),
+    "forget_later": dg.Field(bool, default_value=False, description="publish a day before the published one"),
     "variables": dg.Field([str], default_value=[], description="vars of the dbt project as NAME=VALUE"),
     "accept": dg.Field([str], default_value=[], description="expectations (suite.rule) that warn tonight, not block"),
     "retries": dg.Field(int, default_value=0, description="how often a stage is tried again after an unexpected error"),
@@ -29,6 +30,7 @@ def night_resource(context: dg.InitResourceContext) -> Iterator[Night]:
         landing=config["landing"],
         warehouse=config["warehouse"],
         as_of=config["as_of"],
+        forget_later=config["forget_later"],
         variables=config["variables"],
         accept=config["accept"],
     )

@@ -43,14 +43,16 @@ def now_utc() -> datetime:
 class Settings:
     """Everything a run is told.
 
-    `given_vars` holds only what was given (typed), without as_of_date; `accept` the expectations (`suite.rule`) that
-    warn tonight instead of blocking; `serve` the PostgreSQL database that gets a copy, `parquet` whether files do.
+    `given_vars` holds only what was given (typed), without as_of_date; `forget_later` says whether a day before the
+    published one may be published, `accept` the expectations (`suite.rule`) that warn tonight instead of blocking;
+    `serve` the PostgreSQL database that gets a copy, `parquet` whether files do.
     """
 
     landing: Path
     warehouse: Path
     as_of: date
     given_vars: Mapping[str, Any]
+    forget_later: bool = False
     versions: int = VERSIONS_KEPT
     accept: frozenset[str] = frozenset()
     sample_if_empty: bool = False
@@ -82,6 +84,7 @@ def resolve_settings(
     landing: str | None = None,
     warehouse: str | None = None,
     as_of: str | None = None,
+    forget_later: bool = False,
     variables: Iterable[str] = (),
     versions: str | int | None = None,
     accept: Iterable[str] = (),
@@ -95,8 +98,8 @@ def resolve_settings(
     alert_webhook: str | None = None,
     alert_smtp: str | None = None,
 ) -> Settings:
-    """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_VARS, CSW_VERSIONS,
-    CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
+    """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_FORGET_LATER, CSW_VARS,
+    CSW_VERSIONS, CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
     CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP, CSW_PSEUDONYM_KEY), then defaults. An option given twice keeps its last value.
 
     Raises:
@@ -127,6 +130,7 @@ def resolve_settings(
         warehouse=Path(warehouse or env.get("CSW_WAREHOUSE") or "warehouse").absolute(),
         as_of=day,
         given_vars=MappingProxyType(given),
+        forget_later=forget_later or _is_on(env.get("CSW_FORGET_LATER")),
         versions=int(kept_text),
         accept=frozenset([*accept, *filter(None, env.get("CSW_ACCEPT", "").split(","))]),
         sample_if_empty=sample_if_empty or _is_on(env.get("CSW_SAMPLE_IF_EMPTY")),

@@ -27,7 +27,7 @@ def load(night: Night) -> None:
     """Landing folder -> schemas `raw` and `ops`; the previous publication -> schema `history`.
 
     Raises:
-        Stopped: the folder is missing, a file is refused, or nothing has ever landed.
+        Stopped: a later day is published, the folder is missing, a file is refused, or nothing has ever landed.
     """
     from orchestration.conservation import seal_loads
     from orchestration.history import carry_history
@@ -36,6 +36,7 @@ def load(night: Night) -> None:
 
     landing = night.settings.landing
     with night.stage("loading"):
+        _refuse_earlier_day(night)
         if night.settings.sample_if_empty:
             _sample_if_empty(night)
         require_landing(night.settings)
@@ -55,6 +56,18 @@ def load(night: Night) -> None:
             _refuse_unread(night, con)
             carried = carry_history(con, night.warehouse.marts_file)
         night.say(f"  {sum(carried.values()):,} rows carried from the previous publication")
+
+
+def _refuse_earlier_day(night: Night) -> None:
+    from orchestration.publishing import read_publication
+
+    published = read_publication(night.warehouse.marts_file)
+    if published and night.settings.as_of < published.as_of_date and not night.settings.forget_later:
+        raise UsageError(
+            f"{published.as_of_date} is published: a night for {night.settings.as_of} would forget the scores and "
+            "alerts of the days since. Go back first with csw rollback --to (csw status lists the versions), or add "
+            "--forget-later if that is meant"
+        )
 
 
 def _sample_if_empty(night: Night) -> None:

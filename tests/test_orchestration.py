@@ -364,6 +364,21 @@ def test_a_refused_file_ends_with_two(folder, capsys):
     assert digest(folder / "warehouse" / "marts.duckdb") == before
 
 
+def test_a_night_for_an_earlier_day_forgets_nothing_unless_told_to(folder, capsys):
+    warehouse = Warehouse(folder / "warehouse")
+    with duckdb.connect(str(warehouse.marts_file), read_only=True) as con:
+        n_scores = con.execute("select count(*) from fct_health_scores where score_date = ?", [AS_OF]).fetchone()[0]
+    assert n_scores == 2
+    before = digest(warehouse.marts_file)
+    assert nightly(folder, *VARS, "--as-of", "2025-03-30") == 2
+    assert "2025-03-31 is published: a night for 2025-03-30 would forget" in capsys.readouterr().out
+    assert digest(warehouse.marts_file) == before
+    assert nightly(folder, *VARS, "--as-of", "2025-03-30", "--forget-later") == 0
+    assert read_publication(warehouse.marts_file).as_of_date == date(2025, 3, 30)
+    assert main(["rollback", "--warehouse", str(warehouse.root)]) == 0
+    assert digest(warehouse.marts_file) == before
+
+
 def test_an_empty_landing_folder_publishes_nothing(tmp_path, first_night, capsys):
     (tmp_path / "landing").mkdir()
     target = Path("warehouse") / "build" / "target"
