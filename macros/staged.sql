@@ -29,7 +29,7 @@
 {%- do config(meta={'staged': {
     'table': table, 'key': key, 'happened': happened, 'happened_on': happened_on, 'account': account,
     'contact': contact, 'keep_internal': keep_internal, 'keep_internal_contacts': keep_internal_contacts,
-    'lower': lower, 'upper': upper, 'text': 'nullif(' ~ tidied('$') ~ ", '')",
+    'lower': lower, 'upper': upper, 'text': tidied('$'),
 }}) -%}
 {%- set columns = raw_columns(table) -%}
 with landed as (
@@ -40,7 +40,7 @@ trimmed as (
     select
         {%- for column in columns %}
         {%- if column.data_type == 'varchar' %}
-        {%- set text = 'nullif(' ~ tidied(column.name) ~ ", '')" %}
+        {%- set text = tidied(column.name) %}
         {%- set text = masked(text) if column.name in masks else text %}
         {{ 'lower(' ~ text ~ ')' if column.name in lower else 'upper(' ~ text ~ ')' if column.name in upper else text }} as {{ column.name }},
         {%- elif column.data_type == 'double' %}

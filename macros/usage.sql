@@ -6,9 +6,14 @@
     {{ return(['account_id', 'user_id', 'contact_id', 'event_name', 'feature_key', 'occurred_at']) }}
 {%- endmacro %}
 
-{#- Stands in every FROM by itself: a CTE that is read twice is a copy of all events to DuckDB. -#}
+{#- Text is repaired as in every staging model. Stands in every FROM by itself: a CTE that is read twice is a copy of all
+    events to DuckDB. -#}
 {% macro landed_events() -%}
-    {%- set names = (['event_id'] + event_columns() + ['_loaded_at', '_deleted']) | join(', ') -%}
+    {%- set columns = ['_loaded_at', '_deleted'] -%}
+    {%- for name in ['event_id'] + event_columns() -%}
+        {%- do columns.append(name if name == 'occurred_at' else tidied(name) ~ ' as ' ~ name) -%}
+    {%- endfor -%}
+    {%- set names = columns | join(', ') -%}
     (
         select {{ names }}, _load_id from {{ source('product', 'product_events') }}
         {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}

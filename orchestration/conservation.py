@@ -91,7 +91,8 @@ def take_account(
     for name, ledger in _ledger(con).items():
         if name == _EVENTS:
             # Events of adapters are counted with those that landed, so the sums can't be told apart.
-            parts = {} if name in adapted else _events(con, known)
+            _, reading = models[name]
+            parts = {} if name in adapted else _events(con, reading, known)
         else:
             parts = _staged(con, *models[name], known, as_of)
         named = ("copies", "superseded", "deleted", "later", "internal", "staged")
@@ -237,15 +238,15 @@ def _staged(
     }
 
 
-def _events(con: duckdb.DuckDBPyConnection, known: str) -> dict[str, int]:
+def _events(con: duckdb.DuckDBPyConnection, reading: Mapping[str, Any], known: str) -> dict[str, int]:
     """Product events are counted, not staged: what the counts hold, and what repeats, is deleted or is later."""
     is_later = f"not ({known.format('occurred_at')})"
     repeats = "select event_id from staging.stg_product__event_repeats where event_id is not null"
+    came_once = f"{reading['text'].replace('$', 'event_id')} not in ({repeats})"
     rows = con.execute(
         f"""select
-            (select count(*) from raw.{_EVENTS} where _deleted and event_id not in ({repeats})),
-            (select count(*) from raw.{_EVENTS}
-                where {is_later} and not coalesce(_deleted, false) and event_id not in ({repeats})),
+            (select count(*) from raw.{_EVENTS} where _deleted and {came_once}),
+            (select count(*) from raw.{_EVENTS} where {is_later} and not coalesce(_deleted, false) and {came_once}),
             (select count(*) from staging.stg_product__event_repeats where is_current and {is_later}),
             (select count(*) from staging.stg_product__event_repeats where event_id is not null),
             (select count(distinct event_id) from staging.stg_product__event_repeats),

@@ -174,6 +174,7 @@ class _Maker:
         self._owners_of_one_day()
         self._void_successors()
         self._trials_to_the_end()
+        self._spaces_around_events()
         for rows in self.tables.values():
             self.rng.shuffle(rows)
         return dict(self.tables)
@@ -1001,3 +1002,15 @@ class _Maker:
                 for row in subscriptions:
                     if row["subscription_id"] == subscription_id:
                         row.update(trial_start=row["started_at"], trial_end=ends[subscription_id])
+
+    def _spaces_around_events(self) -> None:
+        """Spaces, no-break ones too, around every text of an event; some of these rows repeat one without them."""
+        rng = random.Random(f"spaces around events of {self.seed}")
+        for row in list(self.tables["product_events"]):
+            if rng.random() < 0.05:
+                texts = {name: value for name, value in row.items() if isinstance(value, str)}
+                spaced = {name: rng.choice([f" {text}", f"{text}\u00a0"]) for name, text in texts.items()}
+                if rng.random() < 0.5:
+                    self.tables["product_events"].append(row | spaced)
+                else:
+                    row.update(spaced)

@@ -1,7 +1,7 @@
 -- Grain: account that had a champion among its contacts and has none any more (decision log, D107).
 -- versions that staging has done away with are what this is about
 with landed_contacts as (
-    select account_id, contact_role from {{ source('crm', 'crm_contacts') }}
+    {{ landed_rows('crm', 'crm_contacts') }}
 ),
 
 account_ids as (
@@ -16,8 +16,8 @@ contacts as (
 had as (
     select distinct account_ids.account_id
     from landed_contacts
-    inner join account_ids on landed_contacts.account_id = account_ids.source_account_id
-    where lower(trim(landed_contacts.contact_role)) = 'champion'
+    inner join account_ids on {{ tidied('landed_contacts.account_id') }} = account_ids.source_account_id
+    where lower({{ tidied('landed_contacts.contact_role') }}) = 'champion'
 ),
 
 have as (

@@ -14,7 +14,7 @@ listed as (
 
 tool_themes as (
     select distinct feedback_id, lower({{ tidied('listed_theme') }}) as theme from listed
-    where {{ tidied('listed_theme') }} <> ''
+    where {{ tidied('listed_theme') }} is not null
 ),
 
 final as (

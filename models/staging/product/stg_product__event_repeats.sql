@@ -3,6 +3,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key='event_id',
+    meta={'staged': {'table': 'product_events', 'text': tidied('$')}},
     pre_hook='{{ start_over_unless(examined_so_far()) }}',
 ) }}
 {%- set hashes = ref('stg_product__event_hashes') %}
