@@ -169,9 +169,14 @@ CAUSES = (
         "ended_without_a_date",
         "billing_subscriptions",
         "error",
-        """select subscription_id, _load_id > $settled from now_billing_subscriptions
+        # who asked to leave may stay for the year it paid for, and the row comes but once: judged when that is over
+        """select subscription_id, _load_id > $settled or cancel_requested_at + interval 400 day >= settled_at
+        from now_billing_subscriptions cross join (
+            select max(_loaded_at) as loaded_at, max(_loaded_at) filter (_load_id <= $settled) as settled_at
+            from raw.billing_subscriptions
+        )
         where status = 'canceled' and ended_at is null
-            and (cancel_requested_at is null or _loaded_at > cancel_requested_at + interval 400 day)""",
+            and (cancel_requested_at is null or cancel_requested_at + interval 400 day < loaded_at)""",
         "The subscription is canceled but has no ended_at, so its revenue would never end. Deliver the date.",
     ),
     Cause(

@@ -18,6 +18,7 @@ from orchestration.variables import PROJECT_DIR
 
 ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
 TICKETS = "ticket_id,status,channel,is_spam,is_agent_initiated,created_at"
+SUBSCRIPTIONS = "subscription_id,account_id,status,currency,started_at,cancel_requested_at,ended_at,_loaded_at"
 COSTS = "cost_id,cost_month,cost_type,amount,currency,user_id"
 INVOICES = "invoice_id,account_id,subscription_id,issued_at,currency,amount_subtotal,amount_paid,status"
 SUBSCRIPTIONS = "subscription_id,account_id,status,currency,started_at,ended_at"
@@ -173,6 +174,21 @@ def test_rows_of_one_file_that_contradict_each_other_block(nights):
     assert nights.run({"fin_costs": [*costs(0, 2), costs(0, 2)[1]]}) == set(), "an exact repeat is harmless"
     loaded_at = [f"{line},2025-01-01 00:00:00" if n else f"{line},_loaded_at" for n, line in enumerate(twice)]
     assert nights.run({"fin_costs": loaded_at}) == {("copies_agree", "fin_costs", "error")}
+
+
+def test_a_subscription_that_should_have_ended_long_ago_is_told_of_once(nights):
+    def billed(subscription_id, loaded, status="active", asked=""):
+        row = f"{subscription_id},a1,{status},EUR,2023-01-01 00:00:00,{asked},,{loaded} 00:00:00"
+        return {"billing_subscriptions": [SUBSCRIPTIONS, row]}
+
+    overdue = ("ended_without_a_date", "billing_subscriptions", "error")
+    nights.run({"crm_accounts": accounts(range(2)), **billed("s0", "2025-01-01")})
+    assert nights.run(billed("s1", "2025-01-02", "canceled", "2023-12-01 00:00:00")) == set(), "398 days"
+    assert nights.run(billed("s2", "2025-01-04")) == set(), "400 days"
+    assert nights.run(billed("s3", "2025-01-05"), publish=False) == {overdue}
+    assert nights.findings[overdue[:2]].rows == ["n_new=1, n_all=1, examples=s1, n_judged=1"]
+    assert nights.run() == {overdue}, "a night that was not published is judged again"
+    assert nights.run(billed("s4", "2025-01-06")) == set()
 
 
 def test_rows_wait_for_their_parent_and_are_counted(nights):
