@@ -43,7 +43,7 @@ rated_items as (
         coalesce(
             sentiment,
             case
-                when rating not between 0 and rating_max then null
+                when rating not between 0 and rating_max or rating_max < 1 then null
                 when rating_max = 1 then 2 * rating - 1
                 else 2 * (rating - 1) / (rating_max - 1) - 1
             end

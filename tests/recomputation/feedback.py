@@ -63,7 +63,7 @@ class Feedback:
     def _item(self, row: Row) -> Row:
         if row["sentiment"] is not None:
             sentiment = clamp(Fraction(row["sentiment"]))
-        elif row["rating"] is not None and row["rating_max"]:
+        elif row["rating"] is not None and (row["rating_max"] or 0) >= max(1, row["rating"]):
             worst = 0 if row["rating_max"] == 1 else 1
             sentiment = clamp(2 * Fraction(row["rating"] - worst) / Fraction(row["rating_max"] - worst) - 1)
         else:
