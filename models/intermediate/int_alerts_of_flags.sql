@@ -70,9 +70,8 @@ flagged as (
     inner join rules on rules.alert_type = 'promoter_passive_ratio_falling' and runs.n_falls >= rules.threshold
     union all
     select 'expansion_sudden_drop', period_type, period_start, segment_type, segment_value,
-        pct_change_vs_previous, {{ no_number }}, -0.3, 'ratio'
+        pct_change_vs_previous, {{ no_number }}, {{ no_number }}, 'ratio'
     from expansions
-    where is_sudden_drop
     union all
     select 'expansion_consistent_decrease', period_type, period_start, segment_type, segment_value,
         value, {{ no_number }}, {{ no_number }}, 'money'
@@ -108,13 +107,14 @@ final as (
         flagged.period_start,
         flagged.value,
         flagged.previous,
-        flagged.threshold,
+        coalesce(flagged.threshold, rules.threshold) as threshold,
         flagged.unit
     from flagged
     inner join rules on flagged.alert_type = rules.alert_type and flagged.period_type = rules.period_type
     left join last_complete on flagged.period_type = last_complete.period_type
     -- cohorts that are old enough to be judged are older than the last complete month
-    where flagged.period_start = last_complete.period_start or flagged.alert_type = 'time_to_value_worse'
+    where (flagged.period_start = last_complete.period_start or flagged.alert_type = 'time_to_value_worse')
+        and (flagged.alert_type <> 'expansion_sudden_drop' or round(flagged.value, 9) <= rules.threshold)
 )
 
 select * from final

@@ -43,34 +43,37 @@ sources as (
     where is_stale
 ),
 
+-- a threshold that is not the rule's to set: where red begins, when a follow-up is due, what a table may be late
 found as (
-    select 'health_drop' as alert_type, account_id as subject_id, account_name as subject_name, score_change as value, 'points' as unit
+    select 'health_drop' as alert_type, account_id as subject_id, account_name as subject_name, score_change as value,
+        {{ no_number }} as threshold, 'points' as unit
     from overviews
     where score_change is not null
     union all
-    select 'turned_red', account_id, account_name, health_score, 'points'
+    select 'turned_red', account_id, account_name, health_score, 50, 'points'
     from overviews
     where is_turned_red
     union all
-    select 'dormant_14_days', account_id, account_name, cast(days_unused as double), 'days' from unused
+    select 'dormant_14_days', account_id, account_name, cast(days_unused as double), {{ no_number }}, 'days' from unused
     union all
-    select 'dormant_30_days', account_id, account_name, cast(days_unused as double), 'days' from unused
+    select 'dormant_30_days', account_id, account_name, cast(days_unused as double), {{ no_number }}, 'days' from unused
     union all
-    select 'renewal_at_risk', term_id, account_name, cast(days_until_due as double), 'days'
+    select 'renewal_at_risk', term_id, account_name, cast(days_until_due as double), {{ no_number }}, 'days'
     from terms
     where coalesce(health_colour, 'unknown') in ('red', 'unknown') or cancel_requested_on is not null
     union all
-    select 'no_touch_before_renewal', term_id, account_name, cast(days_until_due as double), 'days'
+    select 'no_touch_before_renewal', term_id, account_name, cast(days_until_due as double), {{ no_number }}, 'days'
     from terms
     where days_until_due <= 90 and coalesce(days_since_last_touch, 99999) >= (
         select max(rules.threshold) from rules where rules.alert_type = 'no_touch_before_renewal'
     )
     union all
-    select 'detractor_not_followed_up', detractors.response_id, overviews.account_name, cast(detractors.business_days as double), 'days'
+    select 'detractor_not_followed_up', detractors.response_id, overviews.account_name,
+        cast(detractors.business_days as double), 2, 'days'
     from detractors
     inner join overviews on detractors.account_id = overviews.account_id
     union all
-    select 'source_stale', source_table, source_table, hours_late, 'hours' from sources
+    select 'source_stale', source_table, source_table, hours_late, limit_hours, 'hours' from sources
 ),
 
 final as (
@@ -82,7 +85,7 @@ final as (
         {{ as_of_date() }} as period_start,
         found.value,
         {{ no_number }} as previous,
-        rules.threshold,
+        coalesce(found.threshold, rules.threshold) as threshold,
         found.unit
     from found
     inner join rules on found.alert_type = rules.alert_type

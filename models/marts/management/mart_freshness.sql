@@ -58,6 +58,7 @@ final as (
         aged.last_loaded_at,
         cast(coalesce(loads.n_rows, 0) as bigint) as rows_last_run,
         aged.rows_total,
+        aged.limit_hours,
         cast(aged.hours_late as double) as hours_late,
         coalesce(aged.hours_late > 0, false) as is_stale,
         coalesce(refused.n_rows, 0) as rejected_rows,
