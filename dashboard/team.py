@@ -30,47 +30,46 @@ def csm_grid(sheet: Sheet) -> Picture:
     """9: net revenue retention of each CSM's book by segment, against the segment."""
     caption = (
         "NRR of twelve months of the book owned at the start; colour: percentage points against the segment. Grey: fewer "
-        "than three accounts. Right: onboarding rating, 1 to 5."
+        "than three accounts at the start. Right: onboarding rating, 1 to 5."
     )
     rows = sheet.marts.read(
-        "mart_csm_scorecards as card left join kpi_net_revenue_retention as kpi on kpi.period_type = card.period_type and "
-        "kpi.period_start = card.period_start and kpi.segment_type = 'csm_segment' and "
-        "kpi.segment_value = card.csm_user_id || '/' || card.segment_value",
+        "mart_csm_scorecards",
         {
-            "period_type": "card.period_type",
-            "period_start": "card.period_start",
-            "csm": "card.csm_user_id",
-            "segment": "card.segment_value",
-            "team": "card.team",
+            "period_type": "period_type",
+            "period_start": "period_start",
+            "csm": "csm_user_id",
+            "segment": "segment_value",
+            "team": "team",
         },
         {
-            "nrr": "card.nrr",
-            "against": "card.nrr_vs_segment",
-            "accounts": "card.accounts",
-            "rating": "card.onboarding_rating",
-            "hidden": "coalesce(kpi.is_suppressed, false)",
+            "nrr": "nrr",
+            "against": "nrr_vs_segment",
+            "opening": "coalesce(opening_accounts, 0)",
+            "size": "greatest(accounts, opening_accounts, 0)",
+            "rating": "onboarding_rating",
         },
-        f"card.period_type = 'ttm' and card.period_start = '{sheet.window or '0001-01-01'}' and card.csm_user_id <> 'all'",
+        f"period_type = 'ttm' and period_start = '{sheet.window or '0001-01-01'}' and csm_user_id <> 'all'",
     )
-    books = {row["csm"]: row["accounts"] for row in rows if row["segment"] == "all" and row["accounts"]}
+    # a book that was lost is as large as it was
+    books = {row["csm"]: row["size"] for row in rows if row["segment"] == "all" and row["size"]}
     shown = set(sorted(books, key=lambda csm: (-books[csm], csm))[:CSMS_SHOWN])
-    cells = [row for row in rows if row["segment"] != "all" and row["accounts"] and row["csm"] in shown]
+    cells = [row for row in rows if row["segment"] != "all" and row["size"] and row["csm"] in shown]
     if not cells:
         return nothing("Retention by CSM and segment", caption, "no complete window of twelve months with CSMs yet")
     canvas, grid = sheet.canvas(), []
     for row in cells:
         name, segment = sheet.marts.csm_names[row["csm"]], in_words(row["segment"])
-        few = row["accounts"] < FEW_ACCOUNTS or row["hidden"] or row["nrr"] is None
+        few = row["opening"] < FEW_ACCOUNTS or row["nrr"] is None
         grid.append(
             {
                 "csm": name,
                 "segment": segment,
                 "few": few,
                 "against": None if few else row["against"],
-                "token": canvas.mark(f"accounts of {name}, {segment}", row.figure("accounts"), "count")
+                "token": canvas.mark(f"accounts of {name}, {segment}, at the start", row.figure("opening"), "count")
                 if few
                 else canvas.mark(f"NRR of {name}, {segment}", row.figure("nrr"), "ratio"),
-                "text": f"n {row['accounts']:,}" if few else sheet.writer.text(row["nrr"], "ratio"),
+                "text": f"n {row['opening']:,}" if few else sheet.writer.text(row["nrr"], "ratio"),
             }
         )
     ratings = [

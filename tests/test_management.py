@@ -10,6 +10,7 @@ import pytest
 def test_the_scorecard_repeats_the_kpi_tables(sample):
     pairs = [
         ("nrr", "kpi_net_revenue_retention", "value"),
+        ("opening_accounts", "kpi_net_revenue_retention", "n"),
         ("grr", "kpi_gross_revenue_retention", "value"),
         ("gross_renewal_rate", "kpi_gross_renewal_rate", "value"),
         ("logo_churn_rate", "kpi_customer_churn_rate", "value"),

@@ -84,6 +84,27 @@ def test_of_more_csms_than_can_be_drawn_the_largest_books_are(altered):
     assert "24 largest of" in picture.notes
 
 
+def test_a_book_that_was_lost_has_its_cell(altered):
+    """Of six accounts nobody stayed in smb, two in mid; two of enterprise became five, of which NRR knows two."""
+    sheet = altered(
+        """insert into mart_csm_scorecards by name
+        select 'ttm' as period_type, max(period_start) as period_start, 'loser' as csm_user_id, books.*
+        from mart_kpi_values
+        cross join (values
+            ('all', 14, 7, 0.3), ('smb', 6, 0, 0.0), ('mid', 6, 2, 0.25), ('enterprise', 2, 5, 1.5)
+        ) as books (segment_value, opening_accounts, accounts, nrr)
+        where period_type = 'ttm' and is_complete group by all""",
+        "insert into dim_csms by name select 'loser' as csm_user_id, 'Lou Serr' as full_name",
+    )
+    [panel] = team.csm_grid(sheet).panels
+    shown = {
+        key["segment_value"]: mark.text
+        for mark in read_page(panel.svg).figures
+        if mark.tag == "text" and (key := json.loads(mark.attributes["data-key"]))["csm_user_id"] == "loser"
+    }
+    assert shown == {"smb": "0.0 %", "mid": "25.0 %", "enterprise": "n 2"}
+
+
 def test_a_reason_of_two_kinds_is_one_bar_with_one_sum(altered):
     """A month's 900 + 800 are more than 1,000: 12 x 1,700 = 20,400 of a year, 4 + 7 accounts, 1 + 3 of them red."""
     sheet = altered(

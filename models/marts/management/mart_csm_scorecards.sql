@@ -57,7 +57,8 @@ final as (
         {{ 'cast(pivoted.' ~ column ~ ' as ' ~ data_type ~ ') as ' ~ column if data_type else 'pivoted.' ~ column }},
         {%- endfor %}
         pivoted.nrr - expectations.expected_nrr as nrr_vs_segment,
-        coalesce(pivoted.opening_accounts, 0) < 10 as is_low_confidence
+        coalesce(pivoted.opening_accounts, 0) < 10 as is_low_confidence,
+        cast(pivoted.opening_accounts as bigint) as opening_accounts
     from pivoted
     inner join subjects
         on pivoted.segment_type = subjects.segment_type and pivoted.segment_value = subjects.segment_value
