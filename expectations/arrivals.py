@@ -45,10 +45,9 @@ create table if not exists ops.arrived_values (
     run_id varchar, table_name varchar, column_name varchar, value varchar, n_rows bigint);
 create table if not exists ops.arrived_hours (
     run_id varchar, table_name varchar, column_name varchar, hour integer, n_rows bigint);
-create table if not exists ops.arrived_scores (
-    run_id varchar, survey_id varchar, n_rows bigint, mean_share double, mean_share_squared double);
+create table if not exists ops.arrived_answers (run_id varchar, survey_id varchar, share double, n_rows bigint);
 """
-_HISTORIES = ("arrived_columns", "arrived_values", "arrived_hours", "arrived_scores")
+_HISTORIES = ("arrived_columns", "arrived_values", "arrived_hours", "arrived_answers")
 
 
 def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: date, timezone: str = "UTC") -> None:
@@ -270,17 +269,14 @@ def _measure_hours(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, se
 def _measure_scores(con: duckdb.DuckDBPyConnection, run_id: str, settled: int) -> None:
     """Where answers lie on their survey's scale, 0 to 1: a changed scale shows in its survey, not in the sum of all."""
     con.execute(
-        """insert into ops.arrived_scores
+        """insert into ops.arrived_answers
         with scales as (
             select survey_id, arg_max(scale_min, _loaded_at) as low, arg_max(scale_max, _loaded_at) as high
             from raw.surveys group by all
         )
-        select $run, survey_id, count(*), avg(share), avg(share * share)
-        from (
-            select survey_id, (score - low) / nullif(high - low, 0) as share
-            from raw.survey_responses join scales using (survey_id)
-            where _load_id > $settled and score is not null
-        ) where share is not null group by survey_id""",
+        select $run, survey_id, (score - low) / nullif(high - low, 0) as share, count(*)
+        from raw.survey_responses join scales using (survey_id)
+        where _load_id > $settled group by all having share is not null""",
         {"run": run_id, "settled": settled},
     )
 

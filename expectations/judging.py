@@ -176,7 +176,7 @@ measured as (
         area, table_name, column_name, n_rows, n_unknown, n_out_of_range, n_untidy, examples,
         round(null_share, 4) as null_share, round(usual_null_share, 4) as usual_null_share, mean_value, usual_mean,
         case when is_judged and n_lacking > 0.1 * n_due then n_lacking / null_deviation end as null_share_z,
-        case when is_judged and abs(log_shift) > 0.7 and (n_rows >= 20 or {_COUNTED})
+        case when is_judged and abs(log_shift) > 0.7 and n_positive >= 20
             then abs(log_shift) / log_deviation end as scale_z
     from judged
 )
@@ -299,21 +299,39 @@ select
 from fits group by table_name, column_name
 """
 
+# By how much better (logarithm of the odds) their own shares explain tonight's answers to a survey than the usual ones
+# do: one that is far off may be an unhappy customer, and fewer than five prove no other scale.
 RAW_SCORES = """
 create or replace table ops.raw_scores as
-with earlier as (
+with nights as (
     select
-        survey_id, count(*) as n_nights, sum(n_rows) as n_rows, sum(mean_share * n_rows) / sum(n_rows) as usual_share,
-        sum(mean_share_squared * n_rows) / sum(n_rows) as usual_squared
-    from ops.arrived_scores where run_id <> $run group by all
+        arrived_answers.*, dense_rank() over (partition by survey_id order by last_load_id desc) as nights_ago
+    from ops.arrived_answers join ops.arrivals using (run_id)
+    where table_name = 'survey_responses'
+    qualify nights_ago <= 61
+),
+answers as (
+    select
+        survey_id, share, max(nights_ago) as n_nights,
+        coalesce(sum(n_rows) filter (run_id = $run), 0) as n_tonight,
+        coalesce(sum(n_rows) filter (run_id <> $run), 0) as n_earlier
+    from nights group by all
+),
+surveys as (
+    select
+        survey_id, sum(n_tonight) as n_rows, sum(n_earlier) as n_history, max(n_nights) as n_nights,
+        sum(share * n_tonight) / sum(n_tonight) as mean_share, sum(share * n_earlier) / sum(n_earlier) as usual_share
+    from answers group by survey_id having sum(n_tonight) > 0
+),
+evidences as (
+    select survey_id, sum(n_tonight * ln((n_tonight / n_rows) / ((n_earlier + 1) / (n_history + 1)))) as evidence
+    from surveys join answers using (survey_id) where n_tonight > 0 group by survey_id
 )
 select
-    'surveys' as area, 'survey_responses' as table_name, tonight.survey_id, tonight.n_rows,
-    round(tonight.mean_share, 3) as mean_share, round(earlier.usual_share, 3) as usual_share,
-    case when earlier.n_nights >= 5 and earlier.n_rows >= 30
-        and (abs(tonight.mean_share - usual_share) > 0.2 or tonight.mean_share not between 0 and 1)
-        then abs(tonight.mean_share - usual_share)
-            / sqrt(greatest(usual_squared - usual_share * usual_share, 0.01) / tonight.n_rows) end as score_z
-from ops.arrived_scores as tonight left join earlier using (survey_id)
-where tonight.run_id = $run
+    'surveys' as area, 'survey_responses' as table_name, survey_id, n_rows::bigint as n_rows,
+    round(mean_share, 3) as mean_share, round(usual_share, 3) as usual_share,
+    case when n_nights > 5 and n_history >= 30 and n_rows >= 5
+            and (abs(mean_share - usual_share) > 0.2 or mean_share not between 0 and 1)
+        then evidence end as scale_evidence
+from surveys join evidences using (survey_id)
 """

@@ -323,12 +323,12 @@ def _other_rules(area: str) -> list[Rule]:
         rule(
             "scores_keep_their_scale",
             "raw_scores",
-            "score_z",
+            "scale_evidence",
             "error",
             "The answers of this survey lie elsewhere on its scale than ever: see whether another scale was delivered "
             "(1-5 for 0-10). A new scale is a new survey.",
             ("survey_id", "mean_share", "usual_share", "n_rows"),
-            max_value=4.5,
+            max_value=12,
         ),
     ]
 

@@ -144,6 +144,36 @@ def test_volume_missing_values_and_scale_are_judged_against_earlier_nights(night
     assert "usual_rows=410.0" in nights.findings["delivery_is_whole", "support_tickets"].rows[0]
 
 
+def test_a_few_amounts_that_are_larger_are_no_other_unit(nights):
+    for night in range(6):
+        nights.run({"fin_costs": costs(night, 20)}, judge=False)
+    assert nights.run({"fin_costs": costs(6, 19, amount=1000)}, publish=False) == set()
+    assert nights.run({"fin_costs": costs(7, 20, amount=1000)}, publish=False) == {
+        ("scale_is_usual", "fin_costs", "error")
+    }
+
+
+def test_unhappy_answers_are_no_other_scale(nights):
+    survey = "survey_id,survey_type,survey_name,scale_min,scale_max,higher_is_better,positive_threshold"
+
+    def evidence(*scores, judge=False):
+        lines = [f"r{nights.number}-{n},s1,2024-12-01,{score}" for n, score in enumerate(scores)]
+        nights.run({"survey_responses": ["response_id,survey_id,responded_at,score", *lines]}, judge=judge)
+        with duckdb.connect(str(nights.build_file), read_only=True) as con:
+            return con.execute("select round(scale_evidence, 2) from ops.raw_scores").fetchone()[0]
+
+    nights.run({"surveys": [survey, "s1,csat,Fine,0,1,true,1"]}, judge=False)
+    for _ in range(6):
+        evidence(*[1] * 11, 0)
+    assert evidence(0, 0, 0, 0) is None, "four"
+    # 10 of 76 were bad before: 3 ln((3/5) / (11/77)) + 2 ln((2/5) / (67/77))
+    assert evidence(0, 0, 0, 1, 1, judge=True) == 2.75
+    assert nights.findings == {}
+    # 13 of 81: 8 ln(1 / (14/82))
+    assert evidence(*[0] * 8, judge=True) == 14.14
+    assert set(nights.findings) == {("scores_keep_their_scale", "survey_responses")}
+
+
 def test_a_nightly_table_that_does_not_come_is_shown_the_same_night(nights):
     for night in range(12):
         nights.run({"support_tickets": tickets(night, 50)}, judge=False)
