@@ -22,7 +22,7 @@ NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 # Nights back in which a delivery is looked for that tonight's may repeat.
 NIGHTS_COMPARED = 7
 
-_TABLES = """
+OPS_TABLES = """
 create table if not exists ops.arrivals (
     run_id varchar, area varchar, table_name varchar, delivered_files bigint, n_rows bigint, rows_before bigint,
     arrived_on date, last_load_id bigint, is_accepted boolean);
@@ -54,9 +54,9 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
     """Measure what was loaded since the last published run, and lay the tables `ops.raw_*` ready.
 
     What a blocked or killed run loaded is measured again, so that a load that blocked once blocks until it's mended.
-    `timezone` is that of the reporting: hours of the day are told by its clock, so that summer time is no shift.
+    `timezone` is that of the reporting: hours of the day are told by its clock, so that its summer time is no shift.
     """
-    con.execute(_TABLES)
+    con.execute(OPS_TABLES)
     for table in _HISTORIES:
         con.execute(f"delete from ops.{table} where run_id not in (select run_id from ops.arrivals where is_accepted)")
     con.execute("delete from ops.arrivals where not is_accepted")

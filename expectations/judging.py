@@ -266,37 +266,57 @@ judged as (
 select *, {_split("share_factor")} from judged
 """
 
-# The shift of the clock that explains tonight's hours best, and by how much better (logarithm of the odds) than none.
+# The shift of the clock that explains tonight's hours best, and by how much better (logarithm of the odds) than none,
+# beyond what it does in any night before: Saturdays begin later every week, and summer time is new only once.
 RAW_HOURS = f"""
 create or replace table ops.raw_hours as
-with hours as (select range as hour from range(24)),
-earlier as (
-    select table_name, column_name, hour, sum(n_rows) as n_rows, count(distinct run_id) as n_nights
-    from ops.arrived_hours where run_id <> $run group by all
+with nights as (
+    select arrived_hours.*, run_id = $run as is_tonight
+    from ops.arrived_hours join ops.arrivals using (run_id, table_name)
+    where rows_before > 0
+    qualify dense_rank() over (partition by table_name, column_name, is_tonight order by last_load_id desc) <= 60
 ),
 totals as (
-    select table_name, column_name, sum(n_rows) as n_rows, max(n_nights) as n_nights from earlier group by all
+    select table_name, column_name, sum(n_rows) as n_rows from nights
+    where not is_tonight group by all having count(distinct run_id) >= 7 and sum(n_rows) >= 500
+),
+earlier as (
+    select table_name, column_name, hour, sum(n_rows) as n_rows from nights where not is_tonight group by all
 ),
 profiles as (
     select totals.table_name, totals.column_name, hours.hour,
         ln((coalesce(earlier.n_rows, 0) + 1.0) / (totals.n_rows + 24)) as weight
-    from totals cross join hours left join earlier using (table_name, column_name, hour)
-    where totals.n_nights >= 5 and totals.n_rows >= 500
+    from totals cross join (select range as hour from range(24)) as hours
+    left join earlier using (table_name, column_name, hour)
 ),
 fits as (
-    select tonight.table_name, tonight.column_name, shifts.hour as shift, sum(tonight.n_rows) as n_rows,
-        sum(tonight.n_rows * profiles.weight) as fit
-    from ops.arrived_hours as tonight
-    cross join hours as shifts
-    join profiles on tonight.table_name = profiles.table_name and tonight.column_name = profiles.column_name
-        and profiles.hour = (tonight.hour - shifts.hour + 24) % 24
-    where tonight.run_id = $run group by all
+    select run_id, is_tonight, table_name, column_name, shift, sum(n_rows) as n_rows, sum(n_rows * weight) as fit
+    from nights cross join (select range - 11 as shift from range(24))
+    join profiles using (table_name, column_name)
+    where profiles.hour = (nights.hour - shift + 24) % 24
+    group by all
+),
+evidences as (
+    select *, fit - max(fit) filter (shift = 0) over (partition by run_id, table_name, column_name) as evidence
+    from fits
+),
+shifts as (
+    select *, evidence - coalesce(greatest(0, max(evidence) filter (not is_tonight) over same_shift), 0) as new_evidence
+    from evidences
+    window same_shift as (partition by table_name, column_name, shift)
+    qualify is_tonight
+),
+judged as (
+    select
+        table_name, column_name, any_value(n_rows)::bigint as n_rows, arg_max(shift, evidence) as shift_hours,
+        arg_max(new_evidence, evidence) as new_evidence
+    from shifts group by all
 )
 select
-    {_AREA} as area, table_name, column_name, any_value(n_rows)::bigint as n_rows,
-    (arg_max(shift, fit) + 11) % 24 - 11 as shift_hours,
-    max(fit) - max(fit) filter (shift = 0) as shift_evidence
-from fits group by table_name, column_name
+    {_AREA} as area, table_name, column_name, n_rows, shift_hours,
+    case when abs(shift_hours) > 1 then new_evidence end as shift_evidence,
+    case when abs(shift_hours) = 1 then new_evidence end as hour_evidence
+from judged
 """
 
 # By how much better (logarithm of the odds) their own shares explain tonight's answers to a survey than the usual ones

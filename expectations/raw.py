@@ -315,8 +315,18 @@ def _other_rules(area: str) -> list[Rule]:
             "raw_hours",
             "shift_evidence",
             "error",
-            "The hours of the day are shifted against all nights before: timestamps must be UTC or carry their offset. "
-            "Deliver them so, then run again.",
+            "The hours of the day are shifted by two or more against the nights before: timestamps must be UTC or "
+            "carry their offset. Deliver them so, then run again.",
+            ("column_name", "shift_hours", "n_rows"),
+            max_value=20,
+        ),
+        rule(
+            "clock_is_usual_to_the_hour",
+            "raw_hours",
+            "hour_evidence",
+            "warning",
+            "The hours of the day are shifted by one against the nights before. If that is neither summer time nor "
+            "usual on such a day, see that timestamps are UTC or carry their offset.",
             ("column_name", "shift_hours", "n_rows"),
             max_value=20,
         ),

@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 import duckdb
 import pytest
 
-from expectations.arrivals import accept_arrivals, profile_arrivals
+from expectations.arrivals import OPS_TABLES, accept_arrivals, profile_arrivals
+from expectations.judging import RAW_HOURS
 from expectations.marts import FAMILIES, MART_SUITES
 from expectations.profiles import profile_marts
 from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, RAW_SUITES, UNUSUAL
@@ -172,6 +173,55 @@ def test_unhappy_answers_are_no_other_scale(nights):
     # 13 of 81: 8 ln(1 / (14/82))
     assert evidence(*[0] * 8, judge=True) == 14.14
     assert set(nights.findings) == {("scores_keep_their_scale", "survey_responses")}
+
+
+def test_a_shifted_clock_blocks_from_two_hours_on_and_is_told_of_once(nights):
+    def shifted(hours):
+        number = nights.number
+        lines = [
+            f"t{number}-{n},new,email,false,false,2025-01-{number + 1:02} {8 + hours + hour:02}:30:00"
+            for n, hour in enumerate([0, 1, 1, 2, 2, 2, 2, 3, 3, 4] * 10)
+        ]
+        return {"support_tickets": [TICKETS, *lines]}
+
+    for hours in [0] * 8:
+        nights.run(shifted(hours), judge=False)
+    assert nights.run(shifted(-1)) == {("clock_is_usual_to_the_hour", "support_tickets", "warning")}
+    assert nights.run(shifted(-1)) == set(), "summer time goes on"
+    assert nights.run(shifted(2), publish=False) == {("clock_is_usual", "support_tickets", "error")}
+    assert "shift_hours=2" in nights.findings["clock_is_usual", "support_tickets"].rows[0]
+
+
+@pytest.mark.parametrize(
+    ("hours", "tonight", "found"),
+    [
+        # none of 600 rows at three o'clock, all at twelve: 10 ln(601 / 1), whatever was before the sixty nights
+        ([15] * 10 + [12] * 60, 15, [(3, 63.99, None)]),
+        # 590 at twelve, 10 at three: 10 ln(591 / 11), which is what the night of those ten had
+        ([15] + [12] * 59, 15, [(3, 0.0, None)]),
+        ([15] + [12] * 59, 13, [(1, None, 63.82)]),
+        ([12] * 6, 15, []),
+    ],
+    ids=["nights before the last sixty", "a shift that was published", "another shift", "no week of nights"],
+)
+def test_the_clock_is_that_of_the_last_sixty_nights(hours, tonight, found):
+    with duckdb.connect() as con:
+        con.execute("create schema ops")
+        con.execute(OPS_TABLES)
+        for number, hour in enumerate([*hours, tonight]):
+            night = f"run{number}"
+            rows = 10 if len(hours) > 6 else 100
+            con.execute(
+                "insert into ops.arrived_hours values (?, 'support_tickets', 'created_at', ?, ?)", [night, hour, rows]
+            )
+            con.execute(
+                "insert into ops.arrivals by name "
+                "select ? as run_id, 'support_tickets' as table_name, 1 as rows_before, ? as last_load_id",
+                [night, number],
+            )
+        con.execute(RAW_HOURS, {"run": f"run{len(hours)}"})
+        shifts = con.execute("select shift_hours, round(shift_evidence, 2), round(hour_evidence, 2) from ops.raw_hours")
+        assert shifts.fetchall() == found
 
 
 def test_a_nightly_table_that_does_not_come_is_shown_the_same_night(nights):

@@ -236,7 +236,7 @@ DEFECTS = [
            ("rate_jumps", "scale_is_usual"), "books", ALL, True),
     Defect("clock 9 hours off", "product_events", put("occurred_at", later(-9)), "blocked", ("clock_is_usual",), "load", WHOLE,
            alone=True),
-    Defect("clock 1 hour off", "product_events", put("occurred_at", later(-1)), "blocked", ("clock_is_usual",), "load", WHOLE,
+    Defect("clock 1 hour off", "product_events", put("occurred_at", later(-1)), "flagged", ("clock_is_usual_to_the_hour",), "load", WHOLE,
            alone=True),
     Defect("scores on 1 to 5", "survey_responses",
            put("score", lambda text: str(max(1, round(int(text) / 2))) if text else text), "blocked",
