@@ -59,9 +59,9 @@ def is_nested(duckdb_type: str) -> bool:
 
 
 def projection(
-    table: Table, sources: Mapping[str, Source], loaded_at: datetime, now: datetime, also: Sequence[str] = ()
+    table: Table, sources: Mapping[str, Source], loaded_at: str, now: datetime, also: Sequence[str] = ()
 ) -> Projection:
-    """Build the conversion of a table. Columns without a source are NULL; `_loaded_at` falls back to `loaded_at`.
+    """Build the conversion of a table. Columns without a source are NULL; `_loaded_at` falls back to `loaded_at` (SQL).
 
     `now` (UTC) is the moment after which nothing can have happened yet; `also` names further columns of the relation
     that `inner` passes on.
@@ -76,7 +76,7 @@ def projection(
         inner.append(f"{typed} AS v{position}")
         value = f"v{position}"
         if column.name == "_loaded_at":
-            value = f"coalesce({value}, TIMESTAMP '{loaded_at.isoformat(sep=' ')}')"
+            value = f"coalesce({value}, {loaded_at})"
         values.append(value)
         if source is None:
             continue

@@ -200,10 +200,11 @@ def load_landing(
     """Load every new file of the landing folder into its raw table.
 
     `con` is the build file, with no transaction open; `loaded_at` is UTC without a zone and becomes the `_loaded_at`
-    of rows that bring none; `progress` receives a line now and then. What lies after both `loaded_at` and the day
-    `as_of` is in the future. A file is known while its path holds what it held; under a new path, when the table's last
-    load brought the same, or when it only moved. Files and rows that can't be loaded are in the report, and in
-    `ops.refused_files` and `ops.quarantine`; they stop nothing else. A refused file is tried again by the next load.
+    of rows that bring none, a microsecond later with every file; `progress` receives a line now and then. What lies
+    after both `loaded_at` and the day `as_of` is in the future. A file is known while its path holds what it held;
+    under a new path, when the table's last load brought the same, or when it only moved. Files and rows that can't be
+    loaded are in the report, and in `ops.refused_files` and `ops.quarantine`; they stop nothing else. A refused file is
+    tried again by the next load.
 
     Raises NotADirectoryError when `landing` is not a folder, and duckdb.Error when the warehouse itself fails (disk
     full, file locked): everything committed until then stays whole.
@@ -278,7 +279,8 @@ class _Load:
         self.now = now
         self.progress = progress
         self.report = LoadReport({name: TableLoad(name) for name in TABLES})
-        self.next_load_id = con.execute("SELECT coalesce(max(load_id), 0) + 1 FROM ops.load_log").fetchone()[0]
+        [self.first_load_id] = con.execute("SELECT coalesce(max(load_id), 0) + 1 FROM ops.load_log").fetchone()
+        self.next_load_id = self.first_load_id
         # How often a table has loaded a content, which one last, what each path held last, and the files themselves.
         self.loads: Counter[tuple[str, Content]] = Counter()
         self.newest: dict[str, Content] = {}
@@ -343,7 +345,6 @@ class _Load:
         for file in files:
             with self._refusing(file):
                 planned.append(self._plan(file))
-        planned.sort(key=lambda plan: (str(plan.shape), plan.load_id))
         for _, alike in groupby(planned, key=lambda plan: plan.shape):
             for batch in _batches(list(alike)):
                 self._tell(f"{table.name}: reading {len(batch)} files, {_megabytes(batch)} MB")
@@ -413,9 +414,10 @@ class _Load:
         """
         relation, sources = _relation(batch[0])
         sources |= _partition_sources(batch[0], "landing_batch")
-        conversion = projection(table, sources, self.loaded_at, self.now, also=["landing_batch.load_id AS load_id"])
+        also = ["landing_batch.load_id AS load_id", "landing_batch.loaded_at AS loaded_at"]
+        conversion = projection(table, sources, "loaded_at", self.now, also=also)
         first = min(plan.load_id for plan in batch)
-        self.con.register("landing_batch", _describe(batch))
+        self.con.register("landing_batch", self._describe(batch))
         with self._transaction() as transaction:
             self.con.execute(
                 f"INSERT INTO raw.{table.name} "
@@ -489,7 +491,8 @@ class _Load:
         """
         sources = {name: Source(f"delivered.c{position}", "VARCHAR") for name, position in positions.items()}
         sources = _partition_sources(plan, "delivered") | sources
-        conversion = projection(table, sources, self.loaded_at, self.now, also=["delivered.landing_row AS landing_row"])
+        loaded_at = _timestamp(self._time_of(plan.load_id))
+        conversion = projection(table, sources, loaded_at, self.now, also=["delivered.landing_row AS landing_row"])
         relation = f"(SELECT {conversion.inner} FROM landing_rows AS delivered)"
         stream = iter(records)
         while chunk := list(islice(stream, CHUNK_ROWS)):
@@ -506,11 +509,12 @@ class _Load:
     def _load_parquet(self, table: Table, plan: _Planned) -> _Outcome:
         outcome = _Outcome(plan.header.names, plan.header.extra)
         relation, sources = _relation(plan)
-        self.con.register("landing_batch", _describe([plan]))
+        self.con.register("landing_batch", self._describe([plan]))
         row = ", ".join(f"{_literal(name)}: CAST(delivered.{_quoted(name)} AS VARCHAR)" for name in plan.header.names)
         also = ["delivered.file_row_number AS landing_row", f"CAST(to_json({{{row}}}) AS VARCHAR) AS landing_text"]
         constants = {name: Source(_literal(value), "VARCHAR") for name, value in plan.file.partition}
-        conversion = projection(table, constants | sources, self.loaded_at, self.now, also=also)
+        loaded_at = _timestamp(self._time_of(plan.load_id))
+        conversion = projection(table, constants | sources, loaded_at, self.now, also=also)
         relation = f"(SELECT {conversion.inner} FROM {relation} AS delivered)"
         files = {"files": [_glob_safe(plan.file.path)]}
         try:
@@ -618,7 +622,7 @@ class _Load:
                 outcome.delivered,
                 outcome.delivered - outcome.quarantined,
                 outcome.quarantined,
-                self.loaded_at,
+                self._time_of(load_id),
                 list(outcome.extra),
                 status,
                 file.modified_ns,
@@ -700,6 +704,21 @@ class _Load:
         self.next_load_id += 1
         return self.next_load_id - 1
 
+    def _time_of(self, load_id: int) -> datetime:
+        """Files of one run come one after the other: of days that are delivered together the last one counts."""
+        return self.loaded_at + timedelta(microseconds=load_id - self.first_load_id)
+
+    def _describe(self, batch: Sequence[_Planned]) -> pa.Table:
+        """One row a file: its path, the number and time of its load, and the columns that its folder names give."""
+        columns = {
+            "file": pa.array([str(plan.file.path) for plan in batch], pa.string()),
+            "load_id": pa.array([plan.load_id for plan in batch], pa.int64()),
+            "loaded_at": pa.array([self._time_of(plan.load_id) for plan in batch], pa.timestamp("us")),
+        }
+        for position, (name, _) in enumerate(batch[0].file.partition):
+            columns[f"p_{name}"] = pa.array([plan.file.partition[position][1] for plan in batch], pa.string())
+        return pa.table(columns)
+
     @contextmanager
     def _transaction(self) -> Iterator["_Transaction"]:
         transaction = _Transaction()
@@ -742,7 +761,7 @@ def converted(logged: LoggedFile, records: Sequence[Record]) -> tuple[Projection
     conversion = projection(
         logged.table,
         folders | sources,
-        logged.loaded_at,
+        _timestamp(logged.loaded_at),
         logged.loaded_at,
         also=["delivered.landing_row AS landing_row"],
     )
@@ -818,17 +837,6 @@ def _partition_sources(plan: _Planned, relation: str) -> dict[str, Source]:
     return {name: Source(f"{relation}.p_{name}", "VARCHAR") for name, _ in plan.file.partition if name not in own}
 
 
-def _describe(batch: Sequence[_Planned]) -> pa.Table:
-    """One row a file: its path, the number of its load, and the columns that its folder names give."""
-    columns = {
-        "file": pa.array([str(plan.file.path) for plan in batch], pa.string()),
-        "load_id": pa.array([plan.load_id for plan in batch], pa.int64()),
-    }
-    for position, (name, _) in enumerate(batch[0].file.partition):
-        columns[f"p_{name}"] = pa.array([plan.file.partition[position][1] for plan in batch], pa.string())
-    return pa.table(columns)
-
-
 def _arrow_rows(records: Sequence[Record], positions: Collection[int], file: LandedFile) -> pa.Table:
     """The wanted fields of records as columns c<position>, with their number in the chunk as `landing_row`."""
     columns = {
@@ -886,6 +894,10 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def _timestamp(moment: datetime) -> str:
+    return f"TIMESTAMP '{moment.isoformat(sep=' ')}'"
 
 
 def _megabytes(batch: Sequence[_Planned]) -> str:

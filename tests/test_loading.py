@@ -132,7 +132,7 @@ def test_files_and_folders_of_every_format_load(con: duckdb.DuckDBPyConnection, 
         (f"u{number}", name, date(2024, 1, 1), datetime(2024, 1, 2))
         for number, name in enumerate(("Ann", "Bob", "Cy", "Di", "Eve"), start=1)
     ]
-    assert report.tables["crm_users"].last_loaded_at == LOADED_AT
+    assert report.tables["crm_users"].last_loaded_at == LOADED_AT + timedelta(microseconds=4)
 
 
 def test_hive_folders_give_columns_only_by_contract(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
@@ -268,7 +268,7 @@ def test_missing_optional_column_is_null_and_loaded_at_is_the_load(
     load(con, landing)
     assert rows(con, "SELECT user_id, email, team, active_to, _loaded_at, _deleted FROM raw.crm_users ORDER BY 1") == [
         ("u1", None, None, None, LOADED_AT, None),
-        ("u2", None, None, None, LOADED_AT, True),
+        ("u2", None, None, None, LOADED_AT + timedelta(microseconds=1), True),
         ("u3", None, None, None, datetime(2024, 1, 2), None),
     ]
 
@@ -824,6 +824,28 @@ def test_files_of_several_nights_that_come_at_once_are_taken_in_order(
     assert load(con, landing, "run-2").tables["crm_users"].files_known == 3
 
 
+def test_of_days_that_are_delivered_together_the_last_one_wins(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
+    """However a file is read, and though each brings no `_loaded_at` of its own."""
+    put(landing, "crm_users/2025-01-01.csv", TEAM.format("A"))
+    put(landing, "crm_users/2025-01-02.csv", TEAM.format("B") + "u2,Bob,csm,soon,B\n")
+    values = {"user_id": ["u1"], "full_name": ["Ann"], "role": ["csm"], "active_from": ["2024-01-01"], "team": ["C"]}
+    pq.write_table(pa.table(values), landing / "crm_users" / "2025-01-03.parquet")
+    put(
+        landing,
+        "crm_users/2025-01-04.jsonl",
+        '{"user_id":"u1","full_name":"Ann","role":"csm","active_from":"2024-01-01"}',
+    )
+    put(landing, "crm_users/2025-01-05.csv", TEAM.format("E"))
+    load(con, landing)
+    assert rows(con, "SELECT team, _loaded_at FROM raw.crm_users ORDER BY _loaded_at") == [
+        (team, LOADED_AT + timedelta(microseconds=place)) for place, team in enumerate(("A", "B", "C", None, "E"))
+    ]
+    assert rows(
+        con, "SELECT DISTINCT _loaded_at - loaded_at FROM raw.crm_users JOIN ops.load_log ON load_id = _load_id"
+    ) == [(timedelta(0),)]
+    assert loading.load_time(con, LOADED_AT) == LOADED_AT + timedelta(microseconds=5)
+
+
 def test_an_old_file_that_was_moved_says_nothing_new_and_one_written_anew_does(
     con: duckdb.DuckDBPyConnection, landing: Path
 ) -> None:
@@ -1061,9 +1083,9 @@ def test_killed_in_mid_load_and_run_again_equals_a_clean_load(tmp_path: Path, ba
         assert len(logged) < 40
         load(con, landing)
         ended = snapshot(con)
-    # The log tells which run loaded what; everything else is the same.
+    # The log tells which run loaded what, and when; everything else is the same.
     for log in (clean["load_log"], ended["load_log"]):
-        log[:] = sorted(entry[1:] for entry in log)
+        log[:] = sorted(entry[1:10] + entry[11:] for entry in log)
     assert ended == clean
 
 

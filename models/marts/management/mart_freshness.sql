@@ -7,14 +7,20 @@ load_log as (
     select * from {{ source('ops', 'load_log') }}
 ),
 
-last_runs as (
+newest as (
     select max(loaded_at) as loaded_at from load_log
+),
+
+last_runs as (
+    select distinct load_log.run_id
+    from load_log
+    inner join newest on load_log.loaded_at = newest.loaded_at
 ),
 
 loads as (
     select load_log.table_name, sum(load_log.loaded_rows) as n_rows
     from load_log
-    inner join last_runs on load_log.loaded_at = last_runs.loaded_at
+    inner join last_runs on load_log.run_id = last_runs.run_id
     group by load_log.table_name
 ),
 
