@@ -770,9 +770,10 @@ def converted(logged: LoggedFile, records: Sequence[Record]) -> tuple[Projection
 
 
 def load_again(
-    con: duckdb.DuckDBPyConnection, logged: LoggedFile, records: Sequence[Record], *, run_id: str
+    con: duckdb.DuckDBPyConnection, logged: LoggedFile, records: Sequence[Record], *, run_id: str, now: datetime
 ) -> tuple[int, dict[int, list[Problem]]]:
-    """Load records of a logged file, in the caller's transaction, as a load of its own.
+    """Load records of a logged file, in the caller's transaction, as a load of its own: the rows have the load time of
+    their file, the log says `now`, since nothing that was published before knew of them.
 
     Returns the number of that load, and what is wrong with the records that still don't fit, by their place.
     """
@@ -780,7 +781,7 @@ def load_again(
     whole = [place for place in range(len(records)) if place not in refused]
     conversion, relation, rows = converted(logged, [records[place] for place in whole])
     con.register("landing_rows", rows)
-    load = _Load(con, Path(), run_id, logged.loaded_at, logged.loaded_at, lambda _: None)
+    load = _Load(con, Path(), run_id, now, now, lambda _: None)
     load_id = load._new_load_id()
     load._insert_good(logged.table, conversion, load_id, relation, {})
     for row, _, problems in _bad_rows(con, conversion, relation, {}, "NULL"):

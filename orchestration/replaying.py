@@ -86,7 +86,7 @@ def _replay_file(
     records = [_one_record(logged, row) for row in tried]
     if not records:
         return
-    load_id, refused = load_again(con, logged, records, run_id=run_id)
+    load_id, refused = load_again(con, logged, records, run_id=run_id, now=now)
     loaded = [row for place, row in enumerate(tried) if place not in refused]
     _leave(con, loaded, REPLAYED, logged.table.name, load_id, run_id, now)
     report.replayed += len(loaded)

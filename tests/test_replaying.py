@@ -233,6 +233,10 @@ def test_folder_names_and_load_times_count_as_they_did_when_the_file_came(tmp_pa
     assert rows(warehouse, "select cost_id, cost_month::varchar, amount::varchar, _loaded_at from raw.fin_costs") == [
         ("c1", "2025-01-01", "10.00", NOW + timedelta(days=1))
     ]
+    # what was published in between did not know the row: it restates from now on
+    assert rows(warehouse, "select loaded_at from ops.load_log where status = 'replayed'") == [
+        (NOW + timedelta(days=9),)
+    ]
 
 
 def test_what_is_shown_and_what_is_refused(dirty, tmp_path):
