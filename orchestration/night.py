@@ -160,21 +160,25 @@ class Night:
     def after_publication(self, name: str, remedy: str, *, is_asked_for: bool = True) -> Iterator[None]:
         """Time a stage that follows the publication. What fails is noted with this remedy; what is published stands.
 
-        The night is unfinished when something fails that was asked for by an option.
+        The night is unfinished when something fails that was asked for by an option, or when it was interrupted, since
+        that takes what would have followed along. A stage that is tried again counts by its last try.
 
         The error goes on to the caller, so that Dagster shows the step as failed.
         """
         self.say(name)
         began = time.perf_counter()
+        for noted in (self.unserved, self.undrawn):
+            noted[:] = [problem for problem in noted if problem.table != name]
         try:
             if self.publication is None:
                 raise UsageError("this run has published nothing")
             yield
-        except Exception as error:
+        except BaseException as error:
             if not isinstance(error, UsageError):
                 self._log(traceback.format_exc())
             what = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
-            (self.unserved if is_asked_for else self.undrawn).append(Problem(name, what, (), remedy))
+            is_unfinished = is_asked_for or not isinstance(error, Exception)
+            (self.unserved if is_unfinished else self.undrawn).append(Problem(name, what, (), remedy))
             raise
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began

@@ -60,7 +60,7 @@ def _execute(night: Night) -> None:
             tags=OURS,
             raise_on_error=False,
         )
-    if not result.success and night.stopped is None and night.crash is None and not (night.unserved or night.undrawn):
+    if not result.success and not (night.stopped or night.crash or night.publication):
         errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
         traces = "\n".join(error.to_string() for error in errors)
         night.note_crash("the job failed outside its stages", traces)

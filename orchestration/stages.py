@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -152,9 +153,7 @@ def _block(night: Night) -> None:
 
 def publish(night: Night) -> None:
     """Write the marts aside, audit, swap, and let what arrived tonight become history."""
-    from expectations.arrivals import accept_arrivals
     from orchestration import building, publishing
-    from serving.parquet import withdraw_parquet
 
     with night.stage("publishing", after="checking the marts"):
         previous = publishing.read_publication(night.warehouse.marts_file)
@@ -180,9 +179,24 @@ def publish(night: Night) -> None:
             night.settings.pseudonym_key,
         )
         night.publication = publication
-        with night.connect() as con:
-            accept_arrivals(con, night.run_id)
-        if not night.settings.parquet:
+    _settle(night)
+
+
+def _settle(night: Night) -> None:
+    """What belongs to the swap and can't be part of it: it is noted when it fails, and copies follow all the same."""
+    from expectations.arrivals import accept_arrivals
+    from serving.parquet import withdraw_parquet
+
+    again = "nothing is to be done: the next night judges what arrived tonight once more"
+    with (
+        suppress(Exception),
+        night.after_publication("settling what arrived", again, is_asked_for=False),
+        night.connect() as con,
+    ):
+        accept_arrivals(con, night.run_id)
+    if not night.settings.parquet:
+        stale = f"they are of an earlier night: remove {night.warehouse.parquet}"
+        with suppress(Exception), night.after_publication("withdrawing parquet copies", stale):
             withdraw_parquet(night.warehouse)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from datetime import date
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from orchestration.cli import main
 from orchestration.code_location import definitions_for
 from orchestration.contract import TABLES
 from orchestration.history import CARRIED
-from orchestration.publishing import kept_versions, marts_of, read_publication
+from orchestration.night import PUBLISHED, UNFINISHED, one_night
+from orchestration.publishing import Publication, kept_versions, marts_of, read_publication
 from orchestration.settings import Settings, resolve_settings
 from orchestration.warehouse import Warehouse
 from tests.conftest import SAMPLE_END
@@ -402,6 +403,46 @@ def test_an_internal_failure_ends_with_three_and_a_log(folder, capsys, monkeypat
     last = Warehouse(folder / "warehouse").read_last_run()
     assert "disk_full" in Path(last["log"]).read_text(encoding="utf-8")
     assert digest(folder / "warehouse" / "marts.duckdb") == before
+
+
+def test_what_fails_behind_the_swap_is_noted_and_the_night_is_published(folder, monkeypatch, capsys):
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    warehouse = Warehouse(folder / "warehouse")
+    before = digest(warehouse.marts_file)
+    monkeypatch.setattr("expectations.arrivals.accept_arrivals", disk_full)
+    monkeypatch.setattr("serving.parquet.withdraw_parquet", disk_full)
+    assert nightly(folder, *VARS) == 4
+    assert digest(warehouse.marts_file) != before
+    printed = capsys.readouterr().out
+    assert "nothing was published" not in printed
+    last = warehouse.read_last_run()
+    assert last["crash"] is None
+    assert [problem.split(":")[0] for problem in last["unserved"]] == ["withdrawing parquet copies"]
+    assert any(warning.startswith("settling what arrived: OSError") for warning in last["warnings"])
+    assert "dashboard" in printed  # the copies followed
+
+
+@pytest.mark.parametrize(
+    ("tries", "ends"),
+    [
+        ([RuntimeError("gone"), None], PUBLISHED),
+        ([RuntimeError("gone"), RuntimeError("gone")], UNFINISHED),
+        ([KeyboardInterrupt()], UNFINISHED),
+    ],
+)
+def test_a_copy_counts_by_its_last_try(tmp_path, tries, ends):
+    warehouse = Warehouse(tmp_path)
+    with one_night(resolve_settings(warehouse=str(tmp_path), as_of=AS_OF)) as night:
+        night.publication = Publication(date(2025, 3, 31), night.published_at, "c", "i", "USD", "UTC", 1, 0, "r", None)
+        for error in tries:
+            asked = not isinstance(error, KeyboardInterrupt)
+            with suppress(BaseException), night.after_publication("copying", "again", is_asked_for=asked):
+                if error:
+                    raise error
+    assert night.exit_code == ends
+    assert len(warehouse.read_last_run()["unserved"]) == (ends == UNFINISHED)
 
 
 STAGES = ("preparing", "loading", "checking what arrived", "building", "checking the marts", "publishing")
