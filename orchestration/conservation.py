@@ -139,9 +139,7 @@ def _misplaced(con: duckdb.DuckDBPyConnection, name: str) -> int:
     compared = 0
     if rows > ROWS_COMPARED:
         compared = con.execute(
-            "select coalesce(max(load_id), 0) from ops.load_log where table_name = ? and run_id = "
-            "(select arg_max(run_id, load_id) from ops.load_log)",
-            [name],
+            "select min(load_id) from ops.load_log where run_id = (select arg_max(run_id, load_id) from ops.load_log)"
         ).fetchone()[0]
     return con.execute(
         f"""with present as (select _load_id as load_id, count(*) as n_rows from raw.{name} group by all),

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration import conservation
 from orchestration.conservation import TableAccount, lines_of, seal_loads, take_account
 from orchestration.contract import DELETED, TABLES
 from orchestration.loading import load_landing
@@ -161,3 +162,31 @@ def test_a_row_that_is_gone_or_changed_shows(sample, built, tmp_path, table, sta
     assert any(line.startswith(f"{one.table_name}: ") for line in lines_of([one]))
     # an account that is not staged takes nothing else with it
     assert all(other.misplaced == 0 for other in accounts.values())
+
+
+def test_of_a_large_table_all_loads_of_the_last_run_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(conservation, "ROWS_COMPARED", 0)
+    landing = tmp_path / "landing"
+    costs, links = "cost_id,cost_month,cost_type,amount,currency", "source_system,source_account_id,account_id"
+    nights = [
+        ({"fin_costs/1.csv": f"{costs}\n1,2025-01-01,cogs,5,USD\n"}, [1]),
+        ({f"fin_costs/{cost}.csv": f"{costs}\n{cost},2025-01-01,cogs,5,USD\n" for cost in (2, 3)}, [0, 1, 1]),
+        ({"crm_account_links/1.csv": f"{links}\nstripe,cus_1,a1\n"}, [0, 0, 0]),
+    ]
+
+    def misplaced(con: duckdb.DuckDBPyConnection, cost: str) -> int:
+        """Loads that don't add up when this cost is changed."""
+        con.begin()
+        con.execute("update raw.fin_costs set amount = 9 where cost_id = ?", [cost])
+        found = conservation._misplaced(con, "fin_costs")
+        con.rollback()
+        return found
+
+    with duckdb.connect() as con:
+        for night, (files, expected) in enumerate(nights):
+            for name, text in files.items():
+                (landing / name).parent.mkdir(parents=True, exist_ok=True)
+                (landing / name).write_text(text)
+            load_landing(con, landing, run_id=f"run{night}", loaded_at=LOADED_AT, progress=lambda _: None)
+            seal_loads(con)
+            assert [misplaced(con, str(cost)) for cost in range(1, len(expected) + 1)] == expected
