@@ -155,8 +155,9 @@ def _share_deleted(con: duckdb.DuckDBPyConnection, table: Table, settled: int, b
 def _compare_with_earlier(
     con: duckdb.DuckDBPyConnection, table: Table, settled: int
 ) -> tuple[float | None, float | None, int | None]:
-    """(share of tonight's rows that arrived in the last nights as they are, share of the last night's keys that came
-    again, and how many did not). The first load of a table is all its history, not a night: it is not compared with.
+    """(share of tonight's rows that arrived as they are in the last nights, or ever in a file of the same bytes, share
+    of the last night's keys that came again, and how many did not). The first load of a table is all its history, not
+    a night: it is not compared with.
     """
     marks = con.execute(
         "select last_load_id from ops.arrivals where table_name = ? and is_accepted and n_rows > 0 "
@@ -168,7 +169,14 @@ def _compare_with_earlier(
         return None, None, None
     key = ", ".join(table.key)
     content = "hash(" + ", ".join(column.name for column in table.columns if column.name != "_loaded_at") + ")"
+    repeated = con.execute(
+        """select distinct before.load_id from ops.load_log as before
+        join ops.load_log as tonight using (table_name, content_hash)
+        where table_name = ? and before.load_id <= ? and tonight.load_id > ?""",
+        [table.name, settled, settled],
+    ).fetchall()
     nights = f"_load_id > {ids[min(NIGHTS_COMPARED, len(ids) - 1)]} and _load_id <= {int(settled)}"
+    nights += "".join(f" or _load_id = {load_id}" for (load_id,) in repeated)
     last = f"_load_id > {ids[1]} and _load_id <= {ids[0]}"
     return con.execute(
         f"""with

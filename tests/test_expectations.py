@@ -249,6 +249,13 @@ def test_a_header_alone_blocks_where_many_rows_came_and_is_a_quiet_day_elsewhere
     assert nights.run(empty) == blocked, "the bytes of the night before are no rows sent again"
 
 
+def test_a_file_of_long_ago_sent_again_blocks(nights):
+    for night in range(12):
+        nights.run({"support_tickets": tickets(night, 50)}, judge=False)
+    again = nights.run({"support_tickets": tickets(1, 50)}, publish=False)
+    assert again == {("delivery_is_new", "support_tickets", "error")}
+
+
 def test_rows_of_one_file_that_contradict_each_other_block(nights):
     twice = [*costs(0, 2), "c0-1,2025-01-01,cs_team,999,EUR,u1"]
     assert nights.run({"fin_costs": [*costs(0, 2), costs(0, 2)[1]]}) == set(), "an exact repeat is harmless"
