@@ -12,8 +12,9 @@ segment_map as (
     select * from {{ ref('segment_map') }}
 ),
 
+-- a parent that was merged into its child is none
 parents as (
-    select accounts.account_id as start_id, parent_ids.account_id as next_id
+    select accounts.account_id as start_id, nullif(parent_ids.account_id, accounts.account_id) as next_id
     from accounts
     left join account_ids as parent_ids on accounts.parent_account_id = parent_ids.source_account_id
 ),
