@@ -175,6 +175,7 @@ class _Maker:
         self._void_successors()
         self._trials_to_the_end()
         self._spaces_around_events()
+        self._ids_of_both_sides_of_a_merge()
         for rows in self.tables.values():
             self.rng.shuffle(rows)
         return dict(self.tables)
@@ -1014,3 +1015,18 @@ class _Maker:
                     self.tables["product_events"].append(row | spaced)
                 else:
                     row.update(spaced)
+
+    def _ids_of_both_sides_of_a_merge(self) -> None:
+        """An id by which one system names the account that is merged away and another one its survivor."""
+        rng = random.Random(f"ids of both sides of a merge of {self.seed}")
+        for account in self.tables["crm_accounts"]:
+            sides = [account["account_id"], account.get("merged_into_account_id")]
+            if sides[1] is None:
+                continue
+            shared = f"shared_{sides[0]}"
+            for system, side in zip(("stripe", "segment"), sides, strict=True):
+                self._add("crm_account_links", source_system=system, source_account_id=shared, account_id=side)
+            for table in ("billing_subscriptions", "product_events", "support_tickets", "cs_activities"):
+                for row in self.tables[table]:
+                    if row["account_id"] in sides and rng.random() < 0.1:
+                        row["account_id"] = shared

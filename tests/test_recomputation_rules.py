@@ -453,13 +453,19 @@ def test_merged_account_is_restated_under_the_survivor_and_internal_ones_vanish(
     landing.account("new")
     landing.account("test", is_internal=True)
     landing.add("crm_account_links", source_system="stripe", source_account_id="cus_1", account_id="old")
+    for system, account_id in (("stripe", "old"), ("segment", "new")):
+        landing.add("crm_account_links", source_system=system, source_account_id="both", account_id=account_id)
     landing.subscription("cus_1", day("2024-01-01"), price=10)
+    landing.subscription("both", day("2024-01-01"), price=3)
     landing.subscription("new", day("2024-01-01"), price=5)
     landing.subscription("test", day("2024-01-01"), price=1000)
     landing.subscription("nobody", day("2024-01-01"), price=1000)
     tables = landing.run(date(2024, 1, 31))
-    assert movements(tables) == [(date(2024, 1, 1), "new", "new", Decimal("15.00"))]
+    assert movements(tables) == [(date(2024, 1, 1), "new", "new", Decimal("18.00"))]
     assert tables["fct_mrr_movements"][0]["account_id"] == "new"
+    # before the merges, `both` names two accounts
+    opening = landing.run(date(2024, 1, 19))["fct_mrr_movements"]
+    assert {row["account_id"]: row["amount"] for row in opening} == {"old": Decimal("10.00"), "new": Decimal("5.00")}
 
 
 def test_last_load_wins_and_a_deletion_removes(landing):

@@ -66,11 +66,17 @@ class Company:
         return self.survivor(target)
 
     def before_merges(self, account_id: str | None) -> str | None:
-        """The account record that an id of any system names, before merges; None when unmatched."""
+        """The account record that an id of any system names, before merges; None when unmatched.
+
+        Of several records that have merged by now it is the survivor, if it is one of them.
+        """
         if account_id in self._rows:
             return account_id
         targets = self._links.get(account_id, set()) if account_id else set()
-        return next(iter(targets)) if len(targets) == 1 and targets <= self._rows.keys() else None
+        if not targets <= self._rows.keys():
+            return None
+        survivors = {self.survivor(target) for target in targets}
+        return next(iter(survivors & targets or targets)) if len(survivors) == 1 else None
 
     def resolve(self, account_id: str | None, contact_id: str | None = None) -> tuple[str | None, bool]:
         """(surviving account or None when unmatched, whether it is internal); no id takes the contact's account."""

@@ -17,30 +17,38 @@ merges as (
 
 {{ follow('survivors', 'merges') }},
 
--- an id that names different accounts in different systems names none
-unambiguous_links as (
-    select source_account_id, min(account_id) as linked_account_id
-    from links
+named as (
+    select account_id as source_account_id, account_id as named_account_id from accounts
+    union all
+    select source_account_id, account_id from links
     where source_account_id not in (select account_id from accounts)
+),
+
+merged as (
+    select named.*, coalesce(survivors.end_id, named.named_account_id) as account_id
+    from named
+    left join survivors on named.named_account_id = survivors.start_id
+),
+
+-- an id that names different accounts in different systems names none, unless they have merged since
+unambiguous as (
+    select
+        source_account_id,
+        min(account_id) as account_id,
+        min(case when named_account_id = account_id then 0 else 1 end) = 1 as is_merged_away
+    from merged
     group by source_account_id
     having count(distinct account_id) = 1
 ),
 
-named as (
-    select account_id as source_account_id, account_id as named_account_id from accounts
-    union all
-    select source_account_id, linked_account_id from unambiguous_links
-),
-
 final as (
     select
-        named.source_account_id,
-        survivors.end_id as account_id,
-        named.named_account_id <> survivors.end_id as is_merged_away,
+        unambiguous.source_account_id,
+        unambiguous.account_id,
+        unambiguous.is_merged_away,
         accounts.is_internal
-    from named
-    inner join survivors on named.named_account_id = survivors.start_id
-    inner join accounts on survivors.end_id = accounts.account_id
+    from unambiguous
+    inner join accounts on unambiguous.account_id = accounts.account_id
 )
 
 select * from final
