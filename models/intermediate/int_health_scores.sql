@@ -47,34 +47,42 @@ rated as (
         on customers.account_id = ratings.account_id and customers.score_date >= ratings.rated_on
 ),
 
+scored as (
+    select summed.*, weight_coverage >= 0.5 as has_score from summed
+),
+
 tonight as (
     select
-        summed.account_id,
-        summed.score_date,
+        scored.account_id,
+        scored.score_date,
         customers.segment,
         customers.csm_user_id,
-        case when summed.weight_coverage >= 0.5 then summed.score_if_known end as score,
+        case when scored.has_score then scored.score_if_known end as score,
         case
-            when summed.weight_coverage < 0.5 then 'unknown'
-            when summed.score_if_known < 50 then 'red'
-            when summed.score_if_known < 75 then 'yellow'
+            when not scored.has_score then 'unknown'
+            when scored.score_if_known < 50 then 'red'
+            when scored.score_if_known < 75 then 'yellow'
             else 'green'
         end as colour,
         rated.colour as manual_colour,
-        summed.weight_coverage,
-        cast(summed.n_components_missing as integer) as n_components_missing,
-        summed.top_driver,
-        summed.top_driver_points_lost,
-        {{ dbt.concat([
-            'summed.driver_1',
-            "case when summed.driver_2 is not null then '; ' else '' end", "coalesce(summed.driver_2, '')",
-            "case when summed.driver_3 is not null then '; ' else '' end", "coalesce(summed.driver_3, '')",
-        ]) }} as drivers_text,
+        scored.weight_coverage,
+        cast(scored.n_components_missing as integer) as n_components_missing,
+        -- points are lost from a score
+        case when scored.has_score then scored.top_driver end as top_driver,
+        case when scored.has_score then scored.top_driver_points_lost end as top_driver_points_lost,
+        case
+            when scored.has_score
+                then {{ dbt.concat([
+                    'scored.driver_1',
+                    "case when scored.driver_2 is not null then '; ' else '' end", "coalesce(scored.driver_2, '')",
+                    "case when scored.driver_3 is not null then '; ' else '' end", "coalesce(scored.driver_3, '')",
+                ]) }}
+        end as drivers_text,
         {{ money('customers.mrr') }} as current_mrr
-    from summed
-    inner join customers on summed.account_id = customers.account_id and summed.score_date = customers.score_date
+    from scored
+    inner join customers on scored.account_id = customers.account_id and scored.score_date = customers.score_date
     left join rated
-        on summed.account_id = rated.account_id and summed.score_date = rated.score_date and rated.recency = 1
+        on scored.account_id = rated.account_id and scored.score_date = rated.score_date and rated.recency = 1
 ),
 
 {%- set columns = [
