@@ -41,7 +41,14 @@ rated as (
         customers.account_id,
         customers.score_date,
         ratings.colour,
-        row_number() over (partition by customers.account_id, customers.score_date order by ratings.rated_at desc) as recency
+        -- of ratings in one instant the survivor's own goes before those of accounts merged into it
+        row_number() over (
+            partition by customers.account_id, customers.score_date
+            order by
+                ratings.rated_at desc,
+                case when ratings.source_account_id = ratings.account_id then 0 else 1 end,
+                ratings.source_account_id
+        ) as recency
     from customers
     inner join ratings
         on customers.account_id = ratings.account_id and customers.score_date >= ratings.rated_on
