@@ -341,7 +341,8 @@ CAUSES = (
             and (upper(trim(subs.currency)) <> before.currency
                 or survivor(trim(subs.account_id)) <> survivor(before.account_id))""",
         "The subscription has another account or currency than before; neither can change. Deliver the true one, or "
-        "give the new subscription an id of its own.",
+        "give the new subscription an id of its own. If its account was merged, deliver the account that is gone with "
+        "merged_into_account_id and without _deleted, or the rest of its history counts for nobody.",
     ),
     Cause(
         "ticket_comes_twice",

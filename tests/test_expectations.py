@@ -383,6 +383,12 @@ def test_ids_that_stand_for_one_account_contradict_nothing(nights):
         "invoice_contradicts_subscription": "i5",
         "subscription_changes_hands": "s4",
     }
+    # a deleted account leads nowhere, merged or not: what else names it would count for nobody
+    third = {
+        "crm_accounts": [f"{merged},_deleted", "a3,Name 3,false,2024-01-01,a4,true"],
+        "billing_subscriptions": [SUBSCRIPTIONS, "s1,a4,active,USD,2024-01-01,"],
+    }
+    assert nights.contradictions(third)["subscription_changes_hands"] == "s1"
 
 
 def test_amounts_are_held_against_those_of_the_nights_before_in_their_currency(nights):
