@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from orchestration.contract import TABLES
+from orchestration.contract import DELETED, TABLES
 from orchestration.personal import personal_columns
 from orchestration.publishing import PART
 from orchestration.reading import FORMATS, csv_pieces, discover, partition_of
@@ -161,7 +161,7 @@ class _Cleaner:
     def _columns(self, names: Iterable[str | None]) -> list[str | None]:
         """The column of the contract that each name of a file means, None for columns of its own."""
         meant = [(name or "").strip().lower() for name in names]
-        return [name if name in TABLES[self.table].by_name else None for name in meant]
+        return [name if name in TABLES[self.table].by_name or name == DELETED.name else None for name in meant]
 
     def _row(self, names: Sequence[str | None], values: Sequence[object]) -> list[object]:
         """A row without the subject: its own without ids, personal columns and what the contract doesn't know,

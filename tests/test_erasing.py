@@ -227,8 +227,8 @@ def test_landing_rows_end_where_the_loader_ends_them(numbered):
 
 def test_columns_that_the_contract_does_not_know_go_with_the_rows_of_the_subject(numbered):
     text = (
-        "contact_id,phone,account_id,first_name,created_at,,\n"
-        "5,+49 30 5,7,Ada,2025-01-01,x,y\n6,+49 30 6,5,asks ada@seven.example,2025-01-01,x,y\n"
+        "contact_id,phone,account_id,first_name,created_at,_Deleted,,\n"
+        "5,+49 30 5,7,Ada,2025-01-01,true,x,y\n6,+49 30 6,5,asks ada@seven.example,2025-01-01,,x,y\n"
     )
     path = land_more(numbered, "crm_contacts/more.csv", text)
     lines = {"contact_id": "5", "account_id": "7", "created_at": "2025-01-01", "tags": ["Ada"], "age": 40}
@@ -241,8 +241,8 @@ def test_columns_that_the_contract_does_not_know_go_with_the_rows_of_the_subject
     assert erase(numbered, "--contact", "5") == 0
     token = token_of(numbered)
     assert path.read_text() == (
-        "contact_id,phone,account_id,first_name,created_at,,\n"
-        f"{token},,7,,2025-01-01,,\n6,+49 30 6,5,asks [erased],2025-01-01,x,y\n"
+        "contact_id,phone,account_id,first_name,created_at,_Deleted,,\n"
+        f"{token},,7,,2025-01-01,true,,\n6,+49 30 6,5,asks [erased],2025-01-01,,x,y\n"
     )
     erased = {"contact_id": token, "account_id": "7", "created_at": "2025-01-01"}
     kept = {"contact_id": "6", "account_id": "5", "created_at": "2025-01-01"}
