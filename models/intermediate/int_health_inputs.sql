@@ -1,6 +1,25 @@
 -- Grain: customer x day to be scored x component: its raw value (NULL = missing), in words too, and the day it stems from.
-with usage as (
-    select * from {{ ref('int_health_usage') }}
+with days as (
+    select * from {{ ref('int_health_days') }}
+),
+
+event_months as (
+    select month, max(last_event_on) as last_event_on from {{ ref('int_account_usage_months') }} group by month
+),
+
+-- how far the product's events, anybody's, had come by a day: it is the last one of its month or of all data
+newest_events as (
+    select days.score_date, max(event_months.last_event_on) as newest_event_on
+    from days
+    inner join event_months on days.score_date >= event_months.month
+    group by days.score_date
+),
+
+-- use of the product says something only from the day its events begin
+usage as (
+    select usage.*, newest_events.newest_event_on
+    from {{ ref('int_health_usage') }} as usage
+    left join newest_events on usage.score_date = newest_events.score_date
 ),
 
 signals as (
@@ -12,18 +31,18 @@ final as (
         account_id,
         score_date,
         'adoption' as component,
-        case when has_events then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
+        case when newest_event_on is not null then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
         {{ dbt.concat([as_count('n_used'), "' of '", as_count('n_entitled'), "' features'"]) }} as detail,
-        score_date as data_as_of
+        newest_event_on as data_as_of
     from usage
     union all
     select
         account_id,
         score_date,
         'usage' as component,
-        case when has_events then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
+        case when newest_event_on is not null then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
         {{ dbt.concat([as_count('n_active_users'), "' of '", as_count('n_seats'), "' seats'"]) }} as detail,
-        score_date as data_as_of
+        newest_event_on as data_as_of
     from usage
     union all
     select

@@ -94,11 +94,6 @@ feature_counts as (
     group by entitled.account_id, entitled.score_date
 ),
 
--- usage says something only from the day the product's events begin
-first_events as (
-    select min(month) as first_month from {{ ref('int_usage_user_months') }} where n_events > 0
-),
-
 final as (
     select
         customers.account_id,
@@ -106,10 +101,8 @@ final as (
         feature_counts.n_entitled,
         feature_counts.n_used,
         seats.n_seats,
-        coalesce(active_users.n_active_users, 0) as n_active_users,
-        coalesce(first_events.first_month <= customers.score_date, false) as has_events
+        coalesce(active_users.n_active_users, 0) as n_active_users
     from customers
-    cross join first_events
     left join seats on customers.account_id = seats.account_id and customers.score_date = seats.score_date
     left join feature_counts
         on customers.account_id = feature_counts.account_id and customers.score_date = feature_counts.score_date
