@@ -4,7 +4,7 @@ with owners as (
 ),
 
 accounts as (
-    select account_id from {{ ref('int_accounts') }}
+    select account_id from {{ ref('dim_accounts') }}
 ),
 
 final as (
