@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
-
 from benchmarks.nights import END, hold_back, land, landed_sample, settings_for
 from benchmarks.processes import apart, peak_memory
 from benchmarks.yardstick import recorded_build, replayed
@@ -33,7 +31,7 @@ from dashboard.show import BLUE, FONT, INK, LIGHT, MUTED, VERMILLION
 from orchestration.building import prepare_manifest
 from orchestration.history import CARRIED
 from orchestration.variables import PROJECT_DIR
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, open_database
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def _build(loaded: Path, folder: Path, as_of: date, is_first: bool) -> tuple[Pat
 def publish(built: Path, published: Path) -> None:
     """Keep of a build what the next night carries: without it, every health score of the past would be made again."""
     published.unlink(missing_ok=True)
-    with duckdb.connect(str(built)) as con:
+    with open_database(str(built), spill=built.parent) as con:
         found = con.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
         con.execute(f"attach '{published}' as published")
         for table in {name for (name,) in found}.intersection(CARRIED):

@@ -122,7 +122,7 @@ def hold_back(landing: Path, aside: Path) -> tuple[Path, Path]:
 def land(build_file: Path, landing: Path, as_of: date, published: Path) -> None:
     """Load what is new in the landing folder into a build file, in the night that follows this day, and what was
     published before."""
-    with duckdb.connect(str(build_file)) as con:
+    with open_database(str(build_file), spill=build_file.parent) as con:
         moment = datetime.combine(as_of + timedelta(days=1), datetime.min.time())
         load_landing(con, landing, run_id="benchmark", loaded_at=moment, progress=lambda _line: None)
         seal_loads(con)

@@ -125,7 +125,7 @@ def replayed(build: Build) -> Replay:
     """Run the statements of a build on a copy of the file it found, in a process of its own, within the memory that
     CSW_MEMORY_LIMIT grants."""
     file = _copied(build.before, "sql")
-    with duckdb.connect(str(file)) as con:
+    with open_database(str(file), spill=file.parent) as con:
         con.execute(f"attach '{build.after}' as built (read_only)")
         con.execute("create schema if not exists intermediate")
         for table in build.copied:
