@@ -7,8 +7,10 @@ load_log as (
     select * from {{ source('ops', 'load_log') }}
 ),
 
+-- a night that finds only files that it knows is logged, too
 newest as (
     select max(loaded_at) as loaded_at from load_log
+    where loaded_rows > 0
 ),
 
 last_runs as (
