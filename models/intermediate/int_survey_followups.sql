@@ -6,7 +6,7 @@ with answers as (
 
 alerts as (
     select alert_id, subject_id as response_id from {{ source('history', 'mart_alerts') }}
-    where alert_type = 'detractor_not_followed_up'
+    where alert_type = 'detractor_not_followed_up' and raised_on <= {{ as_of_date() }}
 ),
 
 -- what set an action off is the answer, or the alert about it

@@ -18,7 +18,7 @@ known as (
 
 -- what was said about an account that is internal or merged away by now, its terms and its answers goes with it
 published as (
-    select alerts.*
+    select alerts.*, case when alerts.cleared_on <= {{ as_of_date() }} then alerts.cleared_on end as known_cleared_on
     from {{ source('history', 'mart_alerts') }} as alerts
     left join known on alerts.subject_type = known.subject_type and alerts.subject_id = known.subject_id
     where
@@ -47,7 +47,7 @@ standing as (
     select rules.alert_type, published.subject_id, max(published.alert_id) as alert_id
     from published
     inner join rules on published.alert_type = rules.alert_type and rules.period_type = 'day'
-    where published.cleared_on is null
+    where published.known_cleared_on is null
     group by rules.alert_type, published.subject_id
 ),
 
@@ -102,7 +102,7 @@ kept as (
     select
         published.alert_id, published.raised_on, published.alert_type, published.severity, published.kpi_id, published.subject_type,
         published.subject_id, published.message, published.value, published.threshold,
-        least(coalesce(published.cleared_on, {{ as_of_date() }}), {{ as_of_date() }}) as cleared_on
+        coalesce(published.known_cleared_on, {{ as_of_date() }}) as cleared_on
     from published
     left join tonight on published.alert_id = tonight.alert_id
     where tonight.alert_id is null
