@@ -100,8 +100,7 @@ tonight as (
 final as (
     select {{ columns | join(', ') }}, true as is_new from tonight
     union all
-    select {{ columns | join(', ') }}, false as is_new from {{ source('history', 'fct_health_scores') }}
-    where score_date <= {{ as_of_date() }}
+    select {{ columns | join(', ') }}, false as is_new from {{ ref('int_health_scores_carried') }}
 )
 
 select * from final

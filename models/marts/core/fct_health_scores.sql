@@ -3,8 +3,8 @@ with scores as (
     select * from {{ ref('int_health_scores') }}
 ),
 
-published as (
-    select * from {{ source('history', 'fct_health_scores') }}
+carried as (
+    select * from {{ ref('int_health_scores_carried') }}
 ),
 
 accounts as (
@@ -50,8 +50,7 @@ tonight as (
 combined as (
     select {{ columns | join(', ') }} from tonight
     union all
-    select {{ columns | join(', ') }} from published
-    where score_date <= {{ as_of_date() }}
+    select {{ columns | join(', ') }} from carried
 ),
 
 final as (
