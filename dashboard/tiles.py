@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from markupsafe import Markup, escape
 
 from dashboard.links import kpi_link
 from dashboard.marts import Row
-from dashboard.sheet import GRAIN, MONTHS_SHOWN, Sheet
+from dashboard.sheet import GRAIN, MONTHS_SHOWN, WHOLE, Sheet
 from dashboard.show import month_name, origin, quarter_name, time
 
 VALUES = (
@@ -36,6 +37,13 @@ STATUS_WORDS = {
 }
 TREND_WORDS = {"improving": "better", "worsening": "worse", "steady": "no change"}
 
+# What a mean is read with: column of the KPI's own table, its unit and words, and the days for which a period has to be
+# over before it can be told (decision log, P10).
+BESIDE = {
+    "customer_health_score": ("green_arr_share", "ratio", "of ARR is green", 0),
+    "time_to_first_value": ("km_median_days", "days", "Kaplan-Meier median", 90),
+}
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -46,6 +54,7 @@ class Tile:
     reason: Markup
     period: Markup
     target: Markup
+    beside: Markup
     change: Markup
     n: Markup
     sparkline: Markup
@@ -132,9 +141,8 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
     link = kpi_link(kpi_id, name)
     if not complete:
         dash = Markup("–")
-        return Tile(
-            link, dash, Markup("no complete period yet"), dash, dash, Markup(""), Markup(""), Markup(""), "grey"
-        )
+        none = Markup("")
+        return Tile(link, dash, Markup("no complete period yet"), dash, dash, none, none, none, none, "grey")
     row = complete[-1]
     reason = grey_reason(sheet, row)
     shown = sheet.writer.show(row.figure("value"), unit) if not row["is_suppressed"] else Markup("–")
@@ -152,11 +160,31 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
         reason,
         period_words(row),
         target,
+        _beside(sheet, kpi_id),
         arrow(sheet, row, unit),
         sheet.writer.show(row.figure("n"), "count"),
         sparkline(sheet, rows[-MONTHS_SHOWN:], name, unit),
         "grey" if reason else "",
     )
+
+
+def _beside(sheet: Sheet, kpi_id: str) -> Markup:
+    """The second figure of a headline, of the newest month that can tell it; empty where a headline needs none."""
+    if kpi_id not in BESIDE:
+        return Markup("")
+    column, unit, words, days = BESIDE[kpi_id]
+    rows = sheet.marts.read(
+        f"kpi_{kpi_id}",
+        GRAIN,
+        [column],
+        f"period_type = 'month' and {WHOLE} and period_end <= '{sheet.marts.as_of - timedelta(days)}'",
+        order="period_start desc",
+        limit=1,
+    )
+    if not rows:
+        return Markup("")
+    shown = sheet.writer.show(rows[0].figure(column), unit)
+    return Markup("{} {}, {}").format(shown, words, period_words(rows[0]))
 
 
 def sparkline(sheet: Sheet, rows: list[Row], name: str, unit: str, width: int = 240, height: int = 44) -> Markup:

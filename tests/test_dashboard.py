@@ -119,6 +119,30 @@ def test_headline_tiles_show_the_kpi_tables(sample, pages):
         assert tiles.get(kpi) == (None if suppressed else value), kpi
 
 
+def test_two_tiles_show_what_their_mean_is_read_with(sample, pages):
+    """October's ARR by colour; of the cohorts whose last day is 90 days past on 31 October, July's is the newest."""
+    beside = {
+        figure.attributes["data-column"]: (json.loads(figure.attributes["data-key"]), float(figure.attributes["value"]))
+        for figure in pages["index.html"].figures
+        if figure.tag == "data" and '"period_type": "month"' in figure.attributes["data-key"]
+    }
+    month = {"period_type": "month", "segment_type": "all", "segment_value": "all"}
+    [(green, arr)] = sample.rows(
+        "select green_arr, red_arr + yellow_arr + green_arr + unknown_arr from kpi_customer_health_score "
+        "where segment_type = 'all' and period_type = 'month' and period_start = '2026-10-01'"
+    )
+    key, share = beside["green_arr_share"]
+    assert key == {**month, "period_start": "2026-10-01"}
+    assert share == pytest.approx(float(green / arr), abs=1e-6)
+    july = sample.rows(
+        "select observed_days, status = 'achieved' from fct_onboardings "
+        "where started_on between '2026-07-01' and '2026-07-31'"
+    )
+    key, median = beside["km_median_days"]
+    assert key == {**month, "period_start": "2026-07-01"}
+    assert median == next(day for day, reached in kaplan_meier(july) if reached >= 0.5)
+
+
 def test_nothing_personal_is_on_a_page(sample, pages):
     shown = "\n".join(word for page in pages.values() for word in page.words)
     with (sample.landing / "crm_contacts.csv").open(newline="", encoding="utf-8") as handle:
