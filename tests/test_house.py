@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
 from dashboard.places import catalogue_places, place_of
+from orchestration.data_tests import TESTS_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 KPIS = sorted(path.stem.removeprefix("kpi_") for path in (ROOT / "models/marts/kpis").glob("kpi_*.sql"))
@@ -116,6 +119,39 @@ def test_every_published_table_has_an_enforced_contract_and_described_columns(sa
         assert node["description"], node["name"]
         missing = [name for name, column in node["columns"].items() if not column["description"]]
         assert not missing, f"{node['name']}: no description of {missing}"
+
+
+def test_every_published_column_that_names_an_account_is_held_to_be_one(sample):
+    names = {"account_id", "parent_account_id", "ultimate_parent_id"}
+    expected = {
+        (node["name"], name)
+        for node in sample.manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+        for name in names & set(node["columns"])
+    } | {("mart_alerts", "subject_id")}
+    held = {
+        (node["attached_node"].rsplit(".", 1)[-1], node["column_name"])
+        for node in sample.manifest["nodes"].values()
+        if node["resource_type"] == "test" and node.get("test_metadata", {}).get("name") == "published_account"
+    }
+    assert held == expected
+
+
+def test_an_account_that_may_not_be_published_is_found(sample, tmp_path):
+    """Of five that are named: an internal one, one merged into another and one of no CRM. NULL is nobody known."""
+    tests = json.loads((sample.manifest_folder / TESTS_FILE).read_text(encoding="utf-8"))
+    [sql] = [test["sql"] for test in tests if ".published_account_fct_tickets_account_id." in test["unique_id"]]
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        con.execute("create schema staging; create schema marts")
+        con.execute(
+            """create table staging.stg_crm__account_ids as select * from (values
+            ('a1', false, false), ('ours', true, false), ('merged', false, true)
+            ) as ids(source_account_id, is_internal, is_merged_away)"""
+        )
+        named = "select unnest(['a1', 'ours', 'merged', 'ghost', null]) as account_id"
+        con.execute(f"create table marts.fct_tickets as {named}")
+        found = con.execute(f"select account_id from ({sql}) order by account_id").fetchall()
+    assert found == [("ghost",), ("merged",), ("ours",)]
 
 
 def test_exposures_name_what_is_read(sample):
