@@ -102,7 +102,8 @@ FACTS = {
     "003-14": "select count(*) = 28 and bool_and(rows_total >= 0) from mart_freshness",
     "003-15": "select bool_and(n = k) from (select max(priority) as n, count(*) as k from mart_action_queue group by csm_user_id)",
     "003-17": "select count(*) > 0 from fct_survey_responses where survey_type = 'nps' and comment is not null",
-    "003-18": "select bool_and(logo_retention = 1) from mart_cohort_retention where months_since = 0 and active_logos = cohort_logos",
+    "003-18": "select sum(cohort_logos) = (select count(*) from dim_accounts where customer_since is not null) and "
+    "bool_and(mrr_retention = 1) from mart_cohort_retention where months_since = 0 and segment_value = 'all'",
     "003-20 003-21 003-22": f"select bool_and(abs(opening_mrr + new_mrr + reactivation_mrr + resume_mrr + expansion_mrr - contraction_mrr - pause_mrr - churn_mrr + fx_mrr - closing_mrr) <= 0.05) "
     f"and max(quick_ratio) > 1 from kpi_mrr where {MONTH}",
     "003-24": f"select bool_and(mrr_at_risk <= closing_mrr) and max(mrr_at_risk) > 0 from kpi_mrr where {MONTH}",
