@@ -44,7 +44,7 @@ superset: $(STAMP) system-packages  ## Apache Superset on the published file and
 peers: $(STAMP)  ## the events aggregate and the ledger beside plain dbt, SQLMesh, Polars and pandas
 	$(BIN)/python -m benchmarks.peers
 
-lint: $(STAMP)  ## ruff, and sqlfluff on the published tables
+lint: $(STAMP)  ## ruff, and sqlfluff on the dimensions and facts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	mkdir -p target && CSW_BUILD_FILE=target/lint.duckdb $(BIN)/sqlfluff lint $(LINTED)
