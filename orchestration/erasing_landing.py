@@ -102,6 +102,7 @@ class _Cleaner:
         self.is_unsure = False
         self._ids = subject.replaced_in(table)
         self._texts = {*texts_of(table)}
+        self._read = {*self._ids, *self._texts, *subject.deciding(table)}
 
     def csv(self, text: str) -> str:
         pieces = csv_pieces(text)
@@ -137,7 +138,7 @@ class _Cleaner:
     def parquet(self, data: bytes) -> bytes:
         landed = pq.read_table(io.BytesIO(data))
         names = self._columns(landed.column_names)
-        places = [at for at, name in enumerate(names) if name is None or name in self._ids or name in self._texts]
+        places = [at for at, name in enumerate(names) if name is None or name in self._read]
         # ids may be numbers, and a token is none
         texts = [names[at] is not None or _is_text(landed[at].type) for at in places]
         columns = [

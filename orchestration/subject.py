@@ -33,14 +33,15 @@ _OTHER_IDS = {"crm_account_links": ("source_account_id",)}
 @dataclass
 class Subject:
     """Ids, names and words, each with what stands for it. `names` are the names of accounts, `words` whatever texts
-    may hold, `users` ids of users in the product; `answers` and `items` are keys of survey responses and feedback."""
+    may hold, `users` ids of users in the product by account; `answers` and `items` are keys of survey responses and
+    feedback."""
 
     kind: str
     id: str
     token: str
     accounts: dict[str, str] = field(default_factory=dict)
     contacts: dict[str, str] = field(default_factory=dict)
-    users: dict[str, str] = field(default_factory=dict)
+    users: dict[str, dict[str, str]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
@@ -53,6 +54,10 @@ class Subject:
     @cached_property
     def _all_words(self) -> Mapping[str, str]:
         return self.words | self.accounts | self.contacts
+
+    @cached_property
+    def _user_tokens(self) -> Mapping[str, str]:
+        return {user_id: token for users in self.users.values() for user_id, token in users.items()}
 
     @cached_property
     def _spelled(self) -> Mapping[str, str]:
@@ -91,13 +96,27 @@ class Subject:
         }
         return {name: tokens for name, tokens in found.items() if tokens}
 
+    def deciding(self, table: str) -> set[str]:
+        """The columns of a raw table by which a row is about the subject or not."""
+        return {*self.ids_of(table), *(("account_id", "user_id") if table == "product_events" else ())}
+
     def is_named_by(self, table: str, row: Mapping[str, object]) -> bool:
-        """Whether a delivered row, by column, is about the subject."""
-        return any(str(row.get(name) or "").strip() in tokens for name, tokens in self.ids_of(table).items())
+        """Whether a delivered row, by column, is about the subject. An event is when its user is the subject's, also
+        where it names no contact."""
+
+        def told(name: str) -> str:
+            return str(row.get(name) or "").strip()
+
+        return any(told(name) in tokens for name, tokens in self.ids_of(table).items()) or (
+            table == "product_events" and told("user_id") in self.users.get(told("account_id"), ())
+        )
 
     def names_in(self, table: str) -> str | None:
-        """Whether a raw row is about the subject, in SQL; None for tables that know no such ids."""
+        """The same of a raw row, in SQL; None for tables that know no such ids."""
         tests = [listed(f"trim({column})", tokens) for column, tokens in self.ids_of(table).items()]
+        if table == "product_events":
+            account = "coalesce(trim(account_id), '')"
+            tests += [f"{listed(account, [one])} and {listed('trim(user_id)', ids)}" for one, ids in self.users.items()]
         return " or ".join(tests) or None
 
     def replaced_in(self, table: str) -> dict[str, Mapping[str, str]]:
@@ -108,7 +127,7 @@ class Subject:
         if table == "crm_accounts":
             found["account_name"] = self.names
         if table == "product_events":
-            found["user_id"] = self.users
+            found["user_id"] = self._user_tokens
         return found
 
 
@@ -144,7 +163,7 @@ def find_subject(con: duckdb.DuckDBPyConnection, *, contact: str | None, account
 def refused_rows(con: duckdb.DuckDBPyConnection, subject: Subject) -> Iterator[tuple[str, str, str, bool]]:
     """Rows of the quarantine that name the subject: their id, table and text, and whether they are about it or only
     mention it."""
-    every = _any_of([*subject.accounts, *subject.contacts, *subject.words, *subject._spelled])
+    every = _any_of([*subject.accounts, *subject.contacts, *subject.words, *subject._spelled, *subject._user_tokens])
     rows = con.execute(
         """select
             kept.quarantine_id, refused.table_name, kept.raw_line, refused.line, refused.load_id,
@@ -186,17 +205,24 @@ def _contact(contact_id: str) -> Subject:
     return Subject("contact", contact_id, token, contacts={contact_id: token})
 
 
-def _account(con: duckdb.DuckDBPyConnection, account_id: str) -> Subject:
+# records merged into accounts, and what other systems call them
+_PARTS = """select trim(account_id) from raw.crm_accounts where trim(merged_into_account_id) in $ids
+    union select trim(source_account_id) from raw.crm_account_links where trim(account_id) in $ids"""
+# what accounts were merged into, or what they are called here
+_WHOLES = """select trim(merged_into_account_id) from raw.crm_accounts where trim(account_id) in $ids
+    union select trim(account_id) from raw.crm_account_links where trim(source_account_id) in $ids"""
+
+
+def _reached(con: duckdb.DuckDBPyConnection, account_id: str, ways: str) -> set[str]:
+    """An account and what is found from it on these ways."""
     ids = {account_id}
-    while True:  # records merged into it, and what other systems call them
-        more = con.execute(
-            """select trim(account_id) from raw.crm_accounts where trim(merged_into_account_id) in $ids
-            union select trim(source_account_id) from raw.crm_account_links where trim(account_id) in $ids""",
-            {"ids": list(ids)},
-        ).fetchall()
-        if {one for (one,) in more} <= ids:
-            break
-        ids |= {one for (one,) in more}
+    while more := {one for (one,) in con.execute(ways, {"ids": list(ids)}).fetchall() if one} - ids:
+        ids |= more
+    return ids
+
+
+def _account(con: duckdb.DuckDBPyConnection, account_id: str) -> Subject:
+    ids = _reached(con, account_id, _PARTS)
     token = _token()
     subject = Subject("account", account_id, token, accounts={account_id: token})
     subject.accounts |= {other: _token() for other in sorted(ids - {account_id})}
@@ -237,7 +263,15 @@ def _learn(con: duckdb.DuckDBPyConnection, subject: Subject) -> bool:
         sql = f"select distinct trim({column}) from raw.{table} where {by_contact} or {by_account} order by 1"
         return [value for (value,) in con.execute(sql).fetchall()]
 
-    subject.users = {user_id: _token() for user_id in keys("product_events", "user_id")}
+    # A user is one of its account, by whatever id events name that.
+    tokens = {user_id: _token() for user_id in keys("product_events", "user_id")}
+    seen = con.execute(
+        f"""select coalesce(trim(account_id), ''), list(distinct trim(user_id)) from raw.product_events
+        where {by_contact} or {by_account} group by 1 order by 1"""
+    ).fetchall()
+    for account_id, users in seen:
+        for one in _reached(con, account_id, f"{_PARTS} union {_WHOLES}"):
+            subject.users.setdefault(one, {}).update((user_id, tokens[user_id]) for user_id in users)
     subject.answers = keys("survey_responses", "response_id")
     subject.items = keys("feedback_items", "feedback_id")
     return is_known

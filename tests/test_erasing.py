@@ -256,6 +256,51 @@ def test_columns_that_the_contract_does_not_know_go_with_the_rows_of_the_subject
     ]
 
 
+def test_a_user_of_the_contact_is_the_same_user_afterwards_in_events_that_name_no_contact(numbered):
+    """User 1 of account 7, which events call g7, too, is contact 5; user 1 of account 5 is somebody else."""
+    land_more(
+        numbered, "crm_account_links.csv", "source_system,source_account_id,account_id\nsegment,g7,7\nsegment,g5,5\n"
+    )
+    head = "event_id,account_id,user_id,contact_id,event_name,occurred_at,browser\n"
+    others = "e3,5,1,,login,2025-01-03,Lynx\ne4,7,2,6,login,2025-01-04,Lynx\n"
+    text = (
+        f"{head}e1,7,1,,login,2025-01-01,Lynx\ne2,7,1,5,login,2025-01-02,Lynx\n{others}"
+        "e5,g7, 1,,login,2025-01-05,Lynx\ne6,7,1,,login,2025-02-30,Lynx\n"
+    )
+    path = land_more(numbered, "product_events/1.csv", text)
+    in_parquet = numbered.landing / "product_events" / "2.parquet"
+    columns = {"event_id": ["e7", "e8"], "account_id": [7, 5], "user_id": [1, 1], "event_name": ["login"] * 2}
+    pq.write_table(pa.table(columns | {"occurred_at": [date(2025, 1, 7)] * 2}), in_parquet)
+    with duckdb.connect(str(numbered.build_file)) as con:
+        assert load(con, numbered.landing) == 1
+    assert erase(numbered, "--contact", "5") == 0
+    token = token_of(numbered)
+    [(user,)] = raw(numbered, "select user_id from raw.product_events where event_id = 'e2'")
+    assert user.startswith("erased-")
+    assert raw(numbered, "select event_id, account_id, user_id, contact_id from raw.product_events order by 1") == [
+        ("e1", "7", user, None),
+        ("e2", "7", user, token),
+        ("e3", "5", "1", None),
+        ("e4", "7", "2", "6"),
+        ("e5", "g7", user, None),
+        ("e7", "7", user, None),
+        ("e8", "5", "1", None),
+    ]
+    assert raw(numbered, "select raw_line, status from ops.quarantine where table_name = 'product_events'") == [
+        ("[erased]", "dropped")
+    ]
+    assert path.read_text() == (
+        f"{head}e1,7,{user},,login,2025-01-01,\ne2,7,{user},{token},login,2025-01-02,\n{others}"
+        f"e5,g7,{user},,login,2025-01-05,\ne6,7,{user},,login,2025-02-30,\n"
+    )
+    assert [(row["account_id"], row["user_id"]) for row in pq.read_table(in_parquet).to_pylist()] == [
+        (7, user),
+        (5, "1"),
+    ]
+    with duckdb.connect(str(numbered.build_file)) as con:
+        assert load(con, numbered.landing) == 0
+
+
 def test_landing_files_that_may_hold_the_subject_all_the_same_are_named(numbered, capsys):
     head = "contact_id,account_id,email,title,created_at\n"
     slipped = land_more(numbered, "crm_contacts/slipped.csv", f"{head}5,7,Head,2025-01-01\n6,5,Head,2025-01-01\n")
