@@ -133,7 +133,7 @@
     ))
 {%- endmacro %}
 
-{#- 64 bits of a text: equal texts, equal bits. -#}
-{% macro hash_of(text) -%} {{ return(adapter.dispatch('hash_of')(text)) }} {%- endmacro %}
-{% macro default__hash_of(text) -%} hash({{ text }}) {%- endmacro %}
-{% macro spark__hash_of(text) -%} xxhash64({{ text }}) {%- endmacro %}
+{#- 64 bits of one or more values: equal values, equal bits. -#}
+{% macro hash_of(values) -%} {{ return(adapter.dispatch('hash_of')(values)) }} {%- endmacro %}
+{% macro default__hash_of(values) -%} hash({{ values }}) {%- endmacro %}
+{% macro spark__hash_of(values) -%} xxhash64({{ values }}) {%- endmacro %}

@@ -65,35 +65,35 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#- {table: (area, days, key)}. A row speaks of the latest of its days that has come, but at least of the first of them: an
-    instant that it gains in time (an end, a first value) is the usual course of things and no late row. A table with a key
-    describes something that stays: another version of it is a change that reaches back over all the past. -#}
+{#- {table: (area, days, describes)}. A row speaks of the latest of its days that has come, but at least of the first of them: an
+    instant that it gains in time (an end, a first value) is the usual course of things and no late row. Where a table
+    describes something that stays, another version of it is a change that reaches back over all the past. -#}
 {% macro days_of_landed_rows() -%}
     {{ return({
-        'crm_accounts': ('crm', ['created_at'], 'account_id'),
-        'crm_account_links': ('crm', [], 'source_account_id'),
-        'crm_users': ('crm', ['active_from'], 'user_id'),
-        'crm_contacts': ('crm', ['created_at'], none),
-        'crm_account_owners': ('crm', ['valid_from', 'valid_to'], none),
-        'billing_subscriptions': ('billing', ['started_at', 'trial_end', 'cancel_requested_at', 'ended_at'], none),
-        'billing_subscription_items': ('billing', ['effective_from', 'effective_to'], none),
-        'billing_subscription_pauses': ('billing', ['paused_from', 'paused_until'], none),
-        'billing_contract_terms': ('billing', ['term_start'], none),
-        'billing_invoices': ('billing', ['issued_at', 'paid_at'], none),
-        'billing_refunds': ('billing', ['refunded_at'], none),
-        'product_features': ('product', ['released_on', 'retired_on'], none),
-        'product_plan_features': ('product', ['valid_from', 'valid_to'], none),
-        'product_events': ('product', ['occurred_at'], none),
-        'support_tickets': ('support', ['created_at'], none),
-        'support_ticket_events': ('support', ['occurred_at'], none),
-        'support_self_service_sessions': ('support', ['started_at'], none),
-        'surveys': ('surveys', [], 'survey_id'),
-        'survey_responses': ('surveys', ['sent_at', 'responded_at'], none),
-        'feedback_items': ('surveys', ['collected_at'], none),
-        'cs_activities': ('cs', ['occurred_at'], none),
-        'cs_onboardings': ('cs', ['purchased_at', 'started_at', 'completed_at', 'first_value_at', 'cancelled_at'], none),
-        'cs_advocacy': ('cs', ['requested_at', 'completed_at'], none),
-        'fin_costs': ('finance', ['cost_month'], none),
-        'fin_exchange_rates': ('finance', ['rate_date'], none),
+        'crm_accounts': ('crm', ['created_at'], true),
+        'crm_account_links': ('crm', [], true),
+        'crm_users': ('crm', ['active_from'], true),
+        'crm_contacts': ('crm', ['created_at'], false),
+        'crm_account_owners': ('crm', ['valid_from', 'valid_to'], false),
+        'billing_subscriptions': ('billing', ['started_at', 'trial_end', 'cancel_requested_at', 'ended_at'], false),
+        'billing_subscription_items': ('billing', ['effective_from', 'effective_to'], false),
+        'billing_subscription_pauses': ('billing', ['paused_from', 'paused_until'], false),
+        'billing_contract_terms': ('billing', ['term_start'], false),
+        'billing_invoices': ('billing', ['issued_at', 'paid_at'], false),
+        'billing_refunds': ('billing', ['refunded_at'], false),
+        'product_features': ('product', ['released_on', 'retired_on'], false),
+        'product_plan_features': ('product', ['valid_from', 'valid_to'], false),
+        'product_events': ('product', ['occurred_at'], false),
+        'support_tickets': ('support', ['created_at'], false),
+        'support_ticket_events': ('support', ['occurred_at'], false),
+        'support_self_service_sessions': ('support', ['started_at'], false),
+        'surveys': ('surveys', [], true),
+        'survey_responses': ('surveys', ['sent_at', 'responded_at'], false),
+        'feedback_items': ('surveys', ['collected_at'], false),
+        'cs_activities': ('cs', ['occurred_at'], false),
+        'cs_onboardings': ('cs', ['purchased_at', 'started_at', 'completed_at', 'first_value_at', 'cancelled_at'], false),
+        'cs_advocacy': ('cs', ['requested_at', 'completed_at'], false),
+        'fin_costs': ('finance', ['cost_month'], false),
+        'fin_exchange_rates': ('finance', ['rate_date'], false),
     }) }}
 {%- endmacro %}

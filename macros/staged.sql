@@ -11,6 +11,18 @@
     {{ return(found) }}
 {%- endmacro %}
 
+{#- What names a row of the table, by its staging model. -#}
+{% macro raw_key(table) -%}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- for node in graph.nodes.values() -%}
+            {%- set staged = node.config.meta.get('staged', {}) -%}
+            {%- if staged.table == table -%} {%- do found.extend(staged.get('key', [])) -%} {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}
+
 {#- The landed rows and those of every enabled adapter that fills this table (model `<adapter>__<table>`). -#}
 {% macro landed_rows(area, table) -%}
     {%- set names = raw_columns(table) | map(attribute='name') | list + ['_deleted'] -%}

@@ -219,6 +219,7 @@ def test_a_late_renewal_restates_the_churn_as_a_late_row(sample, tmp_path):
 
 # New York is four hours behind UTC.
 ARRIVALS = [
+    ("ops.load_log", {"load_id": 0, "loaded_at": "2025-03-31 11:00"}),
     ("ops.load_log", {"load_id": 1, "loaded_at": "2025-04-01 11:00"}),
     ("history.first_published_kpi_values", {"first_published_at": "2025-04-01 12:00"}),
     ("ops.load_log", {"load_id": 2, "loaded_at": "2025-04-11 06:00"}),
@@ -229,16 +230,31 @@ ARRIVALS = [
     # takes effect on March 31st 23:00, recorded on April 1st 01:00; recorded at 23:00 of the day it takes effect
     (
         "raw.billing_subscription_items",
-        {"effective_from": "2025-04-01 03:00", "recorded_at": "2025-04-01 05:00", "_load_id": 2},
+        {
+            "item_version_id": "v1",
+            "effective_from": "2025-04-01 03:00",
+            "recorded_at": "2025-04-01 05:00",
+            "_load_id": 2,
+        },
     ),
     (
         "raw.billing_subscription_items",
-        {"effective_from": "2025-04-05 22:00", "recorded_at": "2025-04-06 03:00", "_load_id": 2},
+        {
+            "item_version_id": "v2",
+            "effective_from": "2025-04-05 22:00",
+            "recorded_at": "2025-04-06 03:00",
+            "_load_id": 2,
+        },
     ),
     # completed in the last minute of the as-of day, first value after it
     (
         "raw.cs_onboardings",
-        {"completed_at": "2025-04-11 03:59", "first_value_at": "2025-04-11 04:00", "_load_id": 2},
+        {
+            "onboarding_id": "o1",
+            "completed_at": "2025-04-11 03:59",
+            "first_value_at": "2025-04-11 04:00",
+            "_load_id": 2,
+        },
     ),
     # closed since, which is no news; spam, as was found out
     ("raw.support_tickets", {"ticket_id": "t1", "status": "open", "created_at": "2025-03-20", "_load_id": 1}),
@@ -246,13 +262,33 @@ ARRIVALS = [
     ("raw.support_tickets", {"ticket_id": "t2", "is_spam": False, "created_at": "2025-03-25 12:00", "_load_id": 1}),
     ("raw.support_tickets", {"ticket_id": "t2", "is_spam": True, "created_at": "2025-03-25 12:00", "_load_id": 2}),
     # a date is the same day in any zone; retired after the as-of day
-    ("raw.billing_contract_terms", {"term_start": "2025-04-01", "_load_id": 2}),
-    ("raw.product_features", {"released_on": "2025-04-01", "retired_on": "2025-04-11", "_load_id": 2}),
+    ("raw.billing_contract_terms", {"term_id": "t1", "term_start": "2025-04-01", "_load_id": 2}),
+    (
+        "raw.product_features",
+        {"feature_key": "f1", "released_on": "2025-04-01", "retired_on": "2025-04-11", "_load_id": 2},
+    ),
+    # what load 1 said by mistake is taken back; c2 comes again as it was
+    *(
+        ("raw.fin_costs", {"cost_id": "c1", "cost_month": "2025-03-01", "amount": amount, "_load_id": load})
+        for load, amount in enumerate([10, 1, 10])
+    ),
+    *(
+        ("raw.fin_costs", {"cost_id": "c2", "cost_month": "2025-01-01", "amount": 5, "_load_id": load})
+        for load in (0, 2)
+    ),
+    *(
+        ("raw.crm_users", {"user_id": "u1", "team": team, "active_from": "2025-02-01", "_load_id": load})
+        for load, team in enumerate(["East", "West", "East"])
+    ),
+    *(
+        ("raw.cs_advocacy", {"advocacy_id": "a1", "requested_at": "2025-03-05", "_deleted": gone, "_load_id": load})
+        for load, gone in enumerate([None, True, None])
+    ),
 ]
 
 
 def test_what_arrives_speaks_of_days_of_the_company(sample, tmp_path):
-    """Load 1 came before the first publication, load 2 after April 10th, the as-of day."""
+    """Loads 0 and 1 came before the first publication, load 2 after April 10th, the as-of day."""
     file = tmp_path / FILE
     with duckdb.connect(str(file)) as con:
         prepare_build(con)
@@ -265,7 +301,10 @@ def test_what_arrives_speaks_of_days_of_the_company(sample, tmp_path):
         ("billing_contract_terms", "late row", date(2025, 4, 1)),
         ("billing_subscription_items", "backdated change", date(2025, 3, 31)),
         ("billing_subscription_items", "late row", date(2025, 4, 5)),
+        ("crm_users", "backdated change", date(1900, 1, 1)),
+        ("cs_advocacy", "late row", date(2025, 3, 4)),
         ("cs_onboardings", "late row", date(2025, 4, 10)),
+        ("fin_costs", "late row", date(2025, 3, 1)),
         ("product_events", "late row", date(2025, 3, 31)),
         ("product_features", "late row", date(2025, 4, 1)),
         ("support_tickets", "late row", date(2025, 3, 25)),

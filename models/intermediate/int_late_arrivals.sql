@@ -19,8 +19,8 @@ predecessors as (
     select subscription_id as predecessor_id, ended_on as predecessor_ended_on from {{ ref('stg_billing__subscriptions') }}
 ),
 
--- a row delivered again as it was is no news
-{%- for table, (area, days, key) in tables.items() %}
+-- news differ from the version before them: what came again as it was is none, what went back to what it had been is
+{%- for table, (area, days, describes) in tables.items() %}
 {%- set columns = raw_columns(table) %}
 {%- set instants = columns | selectattr('data_type', 'equalto', 'timestamp') | map(attribute='name') | list %}
 {%- set spoken_of = [beginning()] %}
@@ -31,49 +31,57 @@ predecessors as (
     {%- do spoken_of.append('coalesce(' ~ known_day ~ ', ' ~ beginning() ~ ')') %}
 {%- endfor %}
 {%- set latest_day = 'greatest(' ~ spoken_of | join(', ') ~ ')' %}
+{%- if table == 'product_events' %}
 {{ table }}_news as (
-    {%- if table == 'product_events' %}
     select _load_id as load_id, {{ local_date('min(occurred_at)') }} as spoken_of, 'late row' as kind
     from {{ source(area, table) }}
     where _load_id in (select later_loads.load_id from later_loads)
     group by _load_id
-    {%- else %}
-    {#- neither a ticket's own status nor its priority decides a figure: their updates are no news #}
-    {%- set silent = ['_loaded_at'] + (['status', 'priority'] if table == 'support_tickets' else []) %}
-    {%- set names = columns | map(attribute='name') | reject('in', silent) | list or ['_load_id'] %}
+),
+{%- else %}
+{#- neither a ticket's own status nor its priority decides a figure: their updates are no news #}
+{%- set silent = ['_loaded_at'] + (['status', 'priority'] if table == 'support_tickets' else []) %}
+{%- set told = columns | map(attribute='name') | reject('in', silent) | list + ['coalesce(_deleted, false)'] %}
+{%- set is_backdated = 'content_before is not null' if describes else 'false' %}
+{%- if table == 'billing_subscription_items' %}
+    {%- set is_backdated = local_date('recorded_at') ~ ' > ' ~ local_date('effective_from') %}
+{%- endif %}
+{%- set key = raw_key(table) | join(', ') %}
+{{ table }}_told as (
+    select *, {{ hash_of(told | join(', ')) }} as content
+    from {{ source(area, table) }}
+    where ({{ key }}) in (
+        select ({{ key }}) from {{ source(area, table) }}
+        where _load_id in (select later_loads.load_id from later_loads)
+    )
+),
+
+{{ table }}_versions as (
+    select *, lag(content) over (partition by {{ key }} order by _loaded_at, _load_id) as content_before
+    from {{ table }}_told
+),
+
+{{ table }}_news as (
     select
-        min(_load_id) as load_id,
-        {%- if key %}
-        {%- set is_change = 'min(min(_load_id)) over (partition by ' ~ key ~ ') < min(_load_id)' %}
-        case when {{ is_change }} then {{ beginning() }} else {{ latest_day }} end as spoken_of,
-        case
-            {{ "when merged_into_account_id is not null then 'merge'" if table == 'crm_accounts' }}
-            when {{ is_change }} then 'backdated change'
-            else 'late row'
-        end as kind
-        {%- else %}
-        {%- if table == 'billing_subscriptions' %}
+        _load_id as load_id,
+        {%- if describes %}
+        case when content_before is null then {{ latest_day }} else {{ beginning() }} end as spoken_of,
+        {%- elif table == 'billing_subscriptions' %}
         -- a successor that arrives tells what became of its predecessor
-        coalesce(
-            case when min(min(_load_id)) over (partition by subscription_id) = min(_load_id) then predecessor_ended_on end,
-            {{ latest_day }}
-        ) as spoken_of,
+        coalesce(case when content_before is null then predecessor_ended_on end, {{ latest_day }}) as spoken_of,
         {%- else %}
         {{ latest_day }} as spoken_of,
         {%- endif %}
-        {%- if table == 'billing_subscription_items' %}
-        case when {{ local_date('recorded_at') }} > {{ local_date('effective_from') }} then 'backdated change' else 'late row' end as kind
-        {%- else %}
-        'late row' as kind
-        {%- endif %}
-        {%- endif %}
-    from {{ source(area, table) }}
-    {%- if table == 'billing_subscriptions' %}
-    left join predecessors on renews_subscription_id = predecessor_id
-    {%- endif %}
-    group by {{ names | join(', ') }}, coalesce(_deleted, false){{ ', predecessor_ended_on' if table == 'billing_subscriptions' }}
-    {%- endif %}
+        case
+            {{ "when merged_into_account_id is not null then 'merge'" if table == 'crm_accounts' }}
+            when {{ is_backdated }} then 'backdated change'
+            else 'late row'
+        end as kind
+    from {{ table }}_versions
+    {{ 'left join predecessors on renews_subscription_id = predecessor_id' if table == 'billing_subscriptions' }}
+    where content_before is null or content_before <> content
 ),
+{%- endif %}
 {%- endfor %}
 
 news as (
