@@ -84,15 +84,15 @@ CAUSES = (
         "usage_after_churn",
         "product_events",
         "warning",
-        """select events.account_id, true
+        """select billed.account_id, true
         from (
-            select survivor(trim(account_id)) as account_id, max(occurred_at) as last_seen from raw.product_events
+            select trim(account_id) as account_id, max(occurred_at) as last_seen from raw.product_events
             where _load_id > $settled group by 1
         ) as events
         join (
             select account_id, max(coalesce(ended_at, timestamp '9999-12-31')) as left_at
             from now_billing_subscriptions group by account_id
-        ) as billed using (account_id)
+        ) as billed on billed.account_id = survivor(events.account_id)
         where events.last_seen > billed.left_at + interval 30 day""",
         "The account has been used for more than 30 days after its last subscription ended. Ask whether it churned, or "
         "whether the end date or the account id is wrong; the books follow billing.",

@@ -356,9 +356,13 @@ def test_contradictions_are_found_in_upper_and_lower_case(nights):
 def test_ids_that_stand_for_one_account_contradict_nothing(nights):
     merged = "account_id,account_name,is_internal,created_at,merged_into_account_id"
     first = {
-        "crm_accounts": accounts([1, 2, 3, 4]),
-        "crm_account_links": ["source_system,source_account_id,account_id", "stripe,cus_1,a1"],
-        "billing_subscriptions": [SUBSCRIPTIONS, *(f"s{n},a1,active,USD,2024-01-01," for n in (1, 2, 3, 4, 5))],
+        "crm_accounts": accounts([1, 2, 3, 4, 5]),
+        "crm_account_links": ["source_system,source_account_id,account_id", "stripe,cus_1,a1", "segment,ws_5,a5"],
+        "billing_subscriptions": [
+            SUBSCRIPTIONS,
+            *(f"s{n},a1,active,USD,2024-01-01," for n in (1, 2, 3, 4, 5)),
+            "s6,a5,canceled,USD,2023-01-01,2024-01-01",
+        ],
         "billing_invoices": [INVOICES, "i1,a1,s1,2024-12-01,USD,100,100,paid"],
     }
     assert nights.contradictions(first) == {}
@@ -377,10 +381,12 @@ def test_ids_that_stand_for_one_account_contradict_nothing(nights):
             "i3,cus_1,s2,2024-12-31,USD,100,100,paid",
             "i5,a4,s5,2024-12-31,USD,100,100,paid",
         ],
+        "product_events": ["event_id,account_id,user_id,event_name,occurred_at", "e1,ws_5,u1,used,2024-12-31"],
     }
     assert nights.contradictions(second) == {
         "invoice_contradicts_subscription": "i5",
         "subscription_changes_hands": "s4",
+        "usage_after_churn": "a5",
     }
     # a deleted account leads nowhere, merged or not: what else names it would count for nobody
     third = {
