@@ -340,7 +340,8 @@ answers as (
 surveys as (
     select
         survey_id, sum(n_tonight) as n_rows, sum(n_earlier) as n_history, max(n_nights) as n_nights,
-        sum(share * n_tonight) / sum(n_tonight) as mean_share, sum(share * n_earlier) / sum(n_earlier) as usual_share
+        sum(share * n_tonight) / sum(n_tonight) as mean_share,
+        sum(share * n_earlier) / nullif(sum(n_earlier), 0) as usual_share
     from answers group by survey_id having sum(n_tonight) > 0
 ),
 evidences as (

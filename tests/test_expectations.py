@@ -156,14 +156,15 @@ def test_a_few_amounts_that_are_larger_are_no_other_unit(nights):
 def test_unhappy_answers_are_no_other_scale(nights):
     survey = "survey_id,survey_type,survey_name,scale_min,scale_max,higher_is_better,positive_threshold"
 
-    def evidence(*scores, judge=False):
+    def evidence(*scores, judge=False, figure="scale_evidence"):
         lines = [f"r{nights.number}-{n},s1,2024-12-01,{score}" for n, score in enumerate(scores)]
         nights.run({"survey_responses": ["response_id,survey_id,responded_at,score", *lines]}, judge=judge)
         with duckdb.connect(str(nights.build_file), read_only=True) as con:
-            return con.execute("select round(scale_evidence, 2) from ops.raw_scores").fetchone()[0]
+            return con.execute(f"select round({figure}, 2) from ops.raw_scores").fetchone()[0]
 
     nights.run({"surveys": [survey, "s1,csat,Fine,0,1,true,1"]}, judge=False)
-    for _ in range(6):
+    assert evidence(*[1] * 11, 0, figure="usual_share") is None, "nothing came before"
+    for _ in range(5):
         evidence(*[1] * 11, 0)
     assert evidence(0, 0, 0, 0) is None, "four"
     # 10 of 76 were bad before: 3 ln((3/5) / (11/77)) + 2 ln((2/5) / (67/77))
