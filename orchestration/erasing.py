@@ -23,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.contract import TABLES
+from orchestration.conversion import bare
 from orchestration.erasing_landing import Planned, plan_landing, rewrite_landed
 from orchestration.loading import create_landing_schema
 from orchestration.personal import personal_columns, pseudonym
@@ -222,7 +223,7 @@ def _replaced(con: duckdb.DuckDBPyConnection, column: str, tokens: Mapping[str, 
     name = f"tokens_of_{column}"
     sides = [pa.array([*side], pa.string()) for side in (tokens.keys(), tokens.values())]
     con.register(name, pa.table(sides, ["value", "text"]))
-    return f"coalesce((select text from {name} where value = trim({column})), {column})"
+    return f"coalesce((select text from {name} where value = {bare(column)}), {column})"
 
 
 def _scrub_refused(con: duckdb.DuckDBPyConnection, subject: Subject) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestration.contract import DELETED, TABLES
+from orchestration.conversion import BLANKS
 from orchestration.personal import personal_columns
 from orchestration.publishing import PART
 from orchestration.reading import FORMATS, csv_pieces, discover, partition_of
@@ -179,7 +180,7 @@ class _Cleaner:
             return None
         if (self.table, name) in personal_columns() and value:
             return "" if TABLES[self.table].by_name[name].nullable else ERASED
-        return self._ids.get(name, {}).get(str(value).strip(), value)
+        return self._ids.get(name, {}).get(str(value).strip(BLANKS), value)
 
     def _scrubbed(self, name: str | None, value: object) -> object:
         is_text = isinstance(value, str) and (name is None or name in self._texts)

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import TABLES
+from orchestration.conversion import BLANKS, bare
 from orchestration.loading import LoggedFile
 from orchestration.personal import contact_columns, personal_columns
 from orchestration.publishing import quote_literal
@@ -105,7 +106,7 @@ class Subject:
         where it names no contact."""
 
         def told(name: str) -> str:
-            return str(row.get(name) or "").strip()
+            return str(row.get(name) or "").strip(BLANKS)
 
         return any(told(name) in tokens for name, tokens in self.ids_of(table).items()) or (
             table == "product_events" and told("user_id") in self.users.get(told("account_id"), ())
@@ -113,10 +114,10 @@ class Subject:
 
     def names_in(self, table: str) -> str | None:
         """The same of a raw row, in SQL; None for tables that know no such ids."""
-        tests = [listed(f"trim({column})", tokens) for column, tokens in self.ids_of(table).items()]
+        tests = [listed(bare(column), tokens) for column, tokens in self.ids_of(table).items()]
         if table == "product_events":
-            account = "coalesce(trim(account_id), '')"
-            tests += [f"{listed(account, [one])} and {listed('trim(user_id)', ids)}" for one, ids in self.users.items()]
+            account = f"coalesce({bare('account_id')}, '')"
+            tests += [f"{listed(account, [one])} and {listed(bare('user_id'), ids)}" for one, ids in self.users.items()]
         return " or ".join(tests) or None
 
     def replaced_in(self, table: str) -> dict[str, Mapping[str, str]]:
@@ -206,11 +207,11 @@ def _contact(contact_id: str) -> Subject:
 
 
 # records merged into accounts, and what other systems call them
-_PARTS = """select trim(account_id) from raw.crm_accounts where trim(merged_into_account_id) in $ids
-    union select trim(source_account_id) from raw.crm_account_links where trim(account_id) in $ids"""
+_PARTS = f"""select {bare("account_id")} from raw.crm_accounts where {bare("merged_into_account_id")} in $ids
+    union select {bare("source_account_id")} from raw.crm_account_links where {bare("account_id")} in $ids"""
 # what accounts were merged into, or what they are called here
-_WHOLES = """select trim(merged_into_account_id) from raw.crm_accounts where trim(account_id) in $ids
-    union select trim(account_id) from raw.crm_account_links where trim(source_account_id) in $ids"""
+_WHOLES = f"""select {bare("merged_into_account_id")} from raw.crm_accounts where {bare("account_id")} in $ids
+    union select {bare("account_id")} from raw.crm_account_links where {bare("source_account_id")} in $ids"""
 
 
 def _reached(con: duckdb.DuckDBPyConnection, account_id: str, ways: str) -> set[str]:
@@ -226,11 +227,11 @@ def _account(con: duckdb.DuckDBPyConnection, account_id: str) -> Subject:
     token = _token()
     subject = Subject("account", account_id, token, accounts={account_id: token})
     subject.accounts |= {other: _token() for other in sorted(ids - {account_id})}
-    mine = listed("trim(account_id)", ids)
-    contacts = con.execute(f"select distinct trim(contact_id) from raw.crm_contacts where {mine}").fetchall()
+    mine = listed(bare("account_id"), ids)
+    contacts = con.execute(f"select distinct {bare('contact_id')} from raw.crm_contacts where {mine}").fetchall()
     subject.contacts = {contact_id: _token() for (contact_id,) in contacts}
     names = con.execute(
-        f"select trim(account_name), bool_and({mine}) from raw.crm_accounts group by 1 having bool_or({mine})"
+        f"select {bare('account_name')}, bool_and({mine}) from raw.crm_accounts group by 1 having bool_or({mine})"
     ).fetchall()
     for name, is_theirs_alone in names:
         subject.names[name] = f"Erased account {token[-4:]}"
@@ -255,18 +256,18 @@ def _learn(con: duckdb.DuckDBPyConnection, subject: Subject) -> bool:
                     f"""select {column} from raw.{table} where {column} <> '' group by 1 having bool_or({mine})
                     and ({kind == "email"} or (length({column}) >= {SHORTEST_TEXT} and bool_and({mine})))"""
                 ).fetchall()
-                subject.words |= {value.strip(): ERASED for (value,) in rows}
-    by_contact = listed("trim(contact_id)", subject.contacts)
-    by_account = listed("trim(account_id)", subject.accounts)
+                subject.words |= {value.strip(BLANKS): ERASED for (value,) in rows}
+    by_contact = listed(bare("contact_id"), subject.contacts)
+    by_account = listed(bare("account_id"), subject.accounts)
 
     def keys(table: str, column: str) -> list[str]:
-        sql = f"select distinct trim({column}) from raw.{table} where {by_contact} or {by_account} order by 1"
+        sql = f"select distinct {bare(column)} from raw.{table} where {by_contact} or {by_account} order by 1"
         return [value for (value,) in con.execute(sql).fetchall()]
 
     # A user is one of its account, by whatever id events name that.
     tokens = {user_id: _token() for user_id in keys("product_events", "user_id")}
     seen = con.execute(
-        f"""select coalesce(trim(account_id), ''), list(distinct trim(user_id)) from raw.product_events
+        f"""select coalesce({bare("account_id")}, ''), list(distinct {bare("user_id")}) from raw.product_events
         where {by_contact} or {by_account} group by 1 order by 1"""
     ).fetchall()
     for account_id, users in seen:

@@ -27,7 +27,7 @@ FILES = {
     "crm_accounts.csv": "account_id,account_name,is_internal,created_at\n"
     "5,Growth,false,2025-01-01\n7,Seven Ltd,false,2025-01-01\n",
     "crm_contacts.csv": "contact_id,account_id,email,title,created_at\n"
-    "5,7,ada@seven.example,Head,2025-01-01\n 5 ,7,ada@seven.example,Chief,2025-01-02\n"
+    "5,7,ada@seven.example,Head,2025-01-01\n 5\u00a0,7,ada@seven.example,Chief,2025-01-02\n"
     "6,5,bob@growth.example,Head,2025-01-01\n"
     "5,7,ada@seven.example,Head,2025-02-30\n6,5,bob@growth.example,Head,5\n",
     "survey_responses.jsonl": '{"response_id": "5", "survey_id": "5", "account_id": "5", "contact_id": "6", "score": '
