@@ -160,7 +160,7 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
         reason,
         period_words(row),
         target,
-        _beside(sheet, kpi_id),
+        _beside(sheet, kpi_id, period_words(row)),
         arrow(sheet, row, unit),
         sheet.writer.show(row.figure("n"), "count"),
         sparkline(sheet, rows[-MONTHS_SHOWN:], name, unit),
@@ -168,8 +168,9 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
     )
 
 
-def _beside(sheet: Sheet, kpi_id: str) -> Markup:
-    """The second figure of a headline, of the newest month that can tell it; empty where a headline needs none."""
+def _beside(sheet: Sheet, kpi_id: str, period: Markup) -> Markup:
+    """The second figure of a headline, of the newest month that can tell it, which is named when it is not the period
+    of the first; empty where a headline needs none."""
     if kpi_id not in BESIDE:
         return Markup("")
     column, unit, words, days = BESIDE[kpi_id]
@@ -184,7 +185,8 @@ def _beside(sheet: Sheet, kpi_id: str) -> Markup:
     if not rows:
         return Markup("")
     shown = sheet.writer.show(rows[0].figure(column), unit)
-    return Markup("{} {}, {}").format(shown, words, period_words(rows[0]))
+    told = period_words(rows[0])
+    return Markup("{} {}").format(shown, words) + (Markup("") if told == period else Markup(", ") + told)
 
 
 def sparkline(sheet: Sheet, rows: list[Row], name: str, unit: str, width: int = 240, height: int = 44) -> Markup:

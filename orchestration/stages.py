@@ -194,7 +194,7 @@ def _settle(night: Night) -> None:
         night.connect() as con,
     ):
         accept_arrivals(con, night.run_id)
-    if not night.settings.parquet:
+    if night.warehouse.parquet.exists() and not night.settings.parquet:
         stale = f"they are of an earlier night: remove {night.warehouse.parquet}"
         with suppress(Exception), night.after_publication("withdrawing parquet copies", stale):
             withdraw_parquet(night.warehouse)

@@ -411,6 +411,7 @@ def test_what_fails_behind_the_swap_is_noted_and_the_night_is_published(folder, 
 
     warehouse = Warehouse(folder / "warehouse")
     before = digest(warehouse.marts_file)
+    warehouse.parquet.mkdir()
     monkeypatch.setattr("expectations.arrivals.accept_arrivals", disk_full)
     monkeypatch.setattr("serving.parquet.withdraw_parquet", disk_full)
     assert nightly(folder, *VARS) == 4
