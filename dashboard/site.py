@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +56,21 @@ def render_dashboard(warehouse: Warehouse) -> Path:
         aside = Path(tempfile.mkdtemp(prefix=f"{marts.publication.version}-", dir=warehouse.pages))
         extras = documents(warehouse)
         # half of the pages in a process of its own: both cores draw
-        with multiprocessing.get_context("spawn").Pool(1) as other:
-            try:
-                rest = other.apply_async(_write_rest, (warehouse.marts_file, aside, extras))
-                write_pages(marts, aside, extras, parts=(_pictures,))
-                rest.get()
-            except BaseException:
-                other.terminate()
-                other.join()
-                shutil.rmtree(aside)
-                raise
+        context = multiprocessing.get_context("spawn")
+        heard, told = context.Pipe(duplex=False)
+        # not a Pool, which waits for ever when its process is killed
+        rest = context.Process(target=_write_rest, args=(warehouse.marts_file, aside, extras, told), daemon=True)
+        rest.start()
+        told.close()
+        try:
+            write_pages(marts, aside, extras, parts=(_pictures,))
+            _hear(heard)
+        except BaseException:
+            rest.terminate()
+            rest.join()
+            shutil.rmtree(aside)
+            raise
+        rest.join()
     aside.chmod(0o755)
     link = warehouse.pages / "newest"
     link.unlink(missing_ok=True)
@@ -83,9 +89,24 @@ def documents(warehouse: Warehouse) -> list[tuple[str, str]]:
     ]
 
 
-def _write_rest(marts_file: Path, folder: Path, extras: Sequence[tuple[str, str]]) -> None:
-    with open_marts(marts_file) as marts:
-        write_pages(marts, folder, extras, parts=(_pages_behind,))
+def _write_rest(marts_file: Path, folder: Path, extras: Sequence[tuple[str, str]], told: Connection) -> None:
+    """Write the pages behind the first ones, and tell how that ended: None or the error."""
+    try:
+        with open_marts(marts_file) as marts:
+            write_pages(marts, folder, extras, parts=(_pages_behind,))
+    except Exception as error:
+        told.send(error)
+    else:
+        told.send(None)
+
+
+def _hear(heard: Connection) -> None:
+    try:
+        error = heard.recv()
+    except EOFError:
+        raise RuntimeError("the process that draws the pages behind the first ones was killed") from None
+    if error:
+        raise error
 
 
 def write_pages(

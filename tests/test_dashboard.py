@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import multiprocessing
 import re
 import shutil
 from collections import defaultdict
@@ -21,7 +22,7 @@ from dashboard.marts import open_marts
 from dashboard.second import SECOND_PAGE
 from dashboard.sheet import Sheet
 from dashboard.show import Writer
-from dashboard.site import write_pages
+from dashboard.site import render_dashboard, write_pages
 from dashboard.team import kaplan_meier
 from orchestration.cli import main
 from orchestration.night import PUBLISHED, one_night
@@ -29,6 +30,7 @@ from orchestration.publishing import read_publication
 from orchestration.settings import resolve_settings
 from orchestration.stages import draw
 from orchestration.summary import summary_of
+from orchestration.warehouse import Warehouse
 from tests.pages import Page, number_shown, read_page
 
 WORDY = {"handbook.html", "dictionary.html"}
@@ -267,6 +269,18 @@ def test_csw_dashboard_makes_the_pages_again_and_keeps_the_set_before(copied, ca
     assert str(copied / "dashboard" / "index.html") in capsys.readouterr().out
     assert len(set(sets)) == 2
     assert sorted(path.resolve() for path in (copied / "pages").iterdir()) == sorted(sets)
+
+
+def test_when_the_process_that_draws_is_killed_nothing_is_half_made(copied, monkeypatch):
+    def killed(*_pages, **_parts):
+        for other in multiprocessing.active_children():
+            other.kill()
+
+    monkeypatch.setattr("dashboard.site.write_pages", killed)
+    with pytest.raises(RuntimeError, match="draws the pages behind the first ones was killed"):
+        render_dashboard(Warehouse(copied))
+    assert not (copied / "dashboard").exists()
+    assert not list((copied / "pages").iterdir())
 
 
 def test_a_dashboard_that_fails_leaves_the_night_published_and_is_told(copied):
