@@ -65,6 +65,7 @@ def first_delivery(landing: Path) -> None:
                     f"e{n},a{n},u1,call,outbound,false,completed,2025-03-2{n} 10:00:00,{FIRST} 00:00:00"
                     for n in range(1, 5)
                 ),
+                f"e5,a1,u1,call,outbound,false,completed,in February,{FIRST} 00:00:00",
             ],
             "surveys": [SURVEYS, f"n1,nps,NPS,0,10,true,9,{FIRST} 00:00:00"],
             "survey_responses": [ANSWERS, *answers],
@@ -101,6 +102,14 @@ def second_delivery(landing: Path) -> None:
     )
 
 
+def replay_february(warehouse: Path, file: Path) -> None:
+    """The activity that waits in quarantine was on February 10th."""
+    options = ("--warehouse", warehouse)
+    assert run_csw("quarantine", "--out", file, *options).returncode == 0
+    file.write_text(file.read_text().replace("in February", "2025-02-10 10:00:00"))
+    assert run_csw("replay", "--file", file, *options).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def nights(sample, tmp_path_factory) -> tuple[Path, Path]:
     """The published files of the two nights."""
@@ -109,6 +118,8 @@ def nights(sample, tmp_path_factory) -> tuple[Path, Path]:
     sample.lend_manifest(warehouse)
     for as_of, deliver in ((FIRST, first_delivery), (SECOND, second_delivery)):
         deliver(landing)
+        if as_of == SECOND:
+            replay_february(warehouse, base / "rows.csv")
         night = run_csw("nightly", "--landing", landing, "--warehouse", warehouse, "--as-of", as_of)
         assert night.returncode == 0, night.stdout + night.stderr
     first, second = sorted((warehouse / "versions").glob("*.duckdb"))
@@ -146,6 +157,8 @@ def test_a_restatement_names_its_cause(nights):
     assert rows(second, query.format("mrr") + FEBRUARY) == [(1500.0, 1550.0, 50.0, "backdated change")]
     # four promoters were too few to be shown; with the detractor there are five: 100 x (4 - 1) / 5
     assert rows(second, query.format("net_promoter_score") + FEBRUARY) == [(None, 60.0, None, "late row")]
+    # the first night knew of the call only that it did not fit
+    assert rows(second, query.format("engagement_activity") + FEBRUARY) == [(0.0, 1.0, 1.0, "late row")]
     january = FEBRUARY.replace("02-01", "01-01")
     assert rows(second, query.format("mrr") + january) == []
 
