@@ -69,9 +69,11 @@ flagged as (
     from runs
     inner join rules on rules.alert_type = 'promoter_passive_ratio_falling' and runs.n_falls >= rules.threshold
     union all
-    select 'expansion_sudden_drop', period_type, period_start, segment_type, segment_value,
-        pct_change_vs_previous, {{ no_number }}, {{ no_number }}, 'ratio'
+    select 'expansion_sudden_drop', expansions.period_type, expansions.period_start, expansions.segment_type,
+        expansions.segment_value, expansions.pct_change_vs_previous, {{ no_number }}, rules.threshold, 'ratio'
     from expansions
+    inner join rules
+        on rules.alert_type = 'expansion_sudden_drop' and round(expansions.pct_change_vs_previous, 9) <= rules.threshold
     union all
     select 'expansion_consistent_decrease', period_type, period_start, segment_type, segment_value,
         value, {{ no_number }}, {{ no_number }}, 'money'
@@ -107,14 +109,13 @@ final as (
         flagged.period_start,
         flagged.value,
         flagged.previous,
-        coalesce(flagged.threshold, rules.threshold) as threshold,
+        flagged.threshold,
         flagged.unit
     from flagged
     inner join rules on flagged.alert_type = rules.alert_type and flagged.period_type = rules.period_type
     left join last_complete on flagged.period_type = last_complete.period_type
     -- cohorts that are old enough to be judged are older than the last complete month
-    where (flagged.period_start = last_complete.period_start or flagged.alert_type = 'time_to_value_worse')
-        and (flagged.alert_type <> 'expansion_sudden_drop' or round(flagged.value, 9) <= rules.threshold)
+    where flagged.period_start = last_complete.period_start or flagged.alert_type = 'time_to_value_worse'
 )
 
 select * from final
