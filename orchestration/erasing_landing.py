@@ -43,8 +43,9 @@ def plan_landing(subject: Subject, landing: Path) -> tuple[list[Planned], list[s
     Raises:
         UsageError: there is no such folder, or a file in it can't be read.
     """
+    landing = landing.absolute()
     try:
-        found, _ = discover(landing.absolute())
+        found, _ = discover(landing)
     except NotADirectoryError as error:
         raise UsageError(str(error)) from error
     planned, held = [], []
@@ -52,12 +53,12 @@ def plan_landing(subject: Subject, landing: Path) -> tuple[list[Planned], list[s
         for path, _ in files:
             try:
                 old = path.read_bytes()
-                new, is_unsure = _without(subject, table, path)
+                new, is_unsure = _without(subject, table, path, old)
             except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
                 raise UsageError(f"{path} can't be read, so nothing was erased: mend it or take it away") from error
             if new != old:
                 planned.append(Planned(table, str(path), _hash(old), _hash(new), len(new)))
-            folders = dict(partition_of(TABLES[table], path.relative_to(landing.absolute())))
+            folders = dict(partition_of(TABLES[table], path.relative_to(landing)))
             if is_unsure or subject.is_named_by(table, folders):
                 held.append(str(path))
     return planned, held
@@ -66,10 +67,10 @@ def plan_landing(subject: Subject, landing: Path) -> tuple[list[Planned], list[s
 def rewrite_landed(subject: Subject, planned: Planned) -> None:
     """Replace the file by one without the subject; nothing happens when that was done, or the file is gone."""
     path = Path(planned.path)
-    if not path.exists() or _hash(path.read_bytes()) == planned.new_hash:
+    if not path.exists() or _hash(old := path.read_bytes()) == planned.new_hash:
         return
     aside = path.with_name(f".{path.name}{PART}")
-    aside.write_bytes(_without(subject, planned.table, path)[0])
+    aside.write_bytes(_without(subject, planned.table, path, old)[0])
     shutil.copystat(path, aside)  # by its time a file is known that was moved
     aside.replace(path)
 
@@ -78,9 +79,8 @@ def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _without(subject: Subject, table: str, path: Path) -> tuple[bytes, bool]:
-    """The bytes of a file without the subject, and whether they may name it all the same."""
-    data = path.read_bytes()
+def _without(subject: Subject, table: str, path: Path, data: bytes) -> tuple[bytes, bool]:
+    """What a file holds without the subject, and whether that may name it all the same."""
     cleaner = _Cleaner(subject, table)
     kind = next(kind for kind in FORMATS if path.name.lower().endswith("." + kind))
     if kind == "parquet":
