@@ -11,13 +11,13 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- What names a row of the table, by its staging model. -#}
-{% macro raw_key(table) -%}
-    {%- set found = [] -%}
+{#- {table: columns that name a row of it}, by the staging models. -#}
+{% macro raw_keys() -%}
+    {%- set found = {} -%}
     {%- if execute -%}
         {%- for node in graph.nodes.values() -%}
             {%- set staged = node.config.meta.get('staged', {}) -%}
-            {%- if staged.table == table -%} {%- do found.extend(staged.get('key', [])) -%} {%- endif -%}
+            {%- if staged.key -%} {%- do found.update({staged.table: staged.key}) -%} {%- endif -%}
         {%- endfor -%}
     {%- endif -%}
     {{ return(found) }}

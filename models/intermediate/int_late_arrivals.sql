@@ -1,5 +1,6 @@
 -- Grain: raw table x load x kind of news: the earliest day that its new or changed rows speak of (decision log, D112).
 {%- set tables = days_of_landed_rows() %}
+{%- set keys = raw_keys() %}
 with loads as (
     select distinct load_id, loaded_at from {{ source('ops', 'load_log') }}
 ),
@@ -46,7 +47,7 @@ predecessors as (
 {%- if table == 'billing_subscription_items' %}
     {%- set is_backdated = local_date('recorded_at') ~ ' > ' ~ local_date('effective_from') %}
 {%- endif %}
-{%- set key = raw_key(table) | join(', ') %}
+{%- set key = keys.get(table, []) | join(', ') %}
 {{ table }}_told as (
     select *, {{ hash_of(told | join(', ')) }} as content
     from {{ source(area, table) }}
