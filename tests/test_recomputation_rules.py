@@ -58,6 +58,10 @@ class Landing:
         }
         self.add("billing_subscription_items", **(columns | row))
 
+    def term(self, subscription_id, start, end, term_id="t", auto_renew=False):
+        columns = {"term_start": start, "term_end": end, "auto_renew": auto_renew}
+        self.add("billing_contract_terms", term_id=term_id, subscription_id=subscription_id, **columns)
+
     def nps(self, account_id, day, score, contact=None, **row):
         number = next(self._number)
         columns = {"response_id": f"res_{number:03d}", "survey_id": "nps", "account_id": account_id, "score": score}
@@ -236,14 +240,7 @@ def test_late_successor_is_continuous_within_the_grace_days(landing, days_late, 
     first = landing.subscription("a", day("2024-01-01"), day("2024-04-01"))
     start = day("2024-04-01") + timedelta(days=days_late)
     landing.subscription("a", start, price=80, renews_subscription_id=first)
-    landing.add(
-        "billing_contract_terms",
-        term_id="t",
-        subscription_id=first,
-        term_start=date(2024, 1, 1),
-        term_end=date(2024, 4, 1),
-        auto_renew=False,
-    )
+    landing.term(first, date(2024, 1, 1), date(2024, 4, 1))
     tables = landing.run(date(2024, 6, 30))
     kinds = [kind for _, kind, _, _ in movements(tables)]
     renewal = tables["fct_renewals"][0]
@@ -265,14 +262,7 @@ def test_a_successor_that_was_void_at_once_takes_nothing_over(landing, void_on, 
     landing.subscription("a", day(void_on), day(void_on), renews_subscription_id=first)
     if is_followed:
         landing.subscription("a", day("2024-04-12"), renews_subscription_id=first)
-    landing.add(
-        "billing_contract_terms",
-        term_id="t",
-        subscription_id=first,
-        term_start=date(2024, 1, 1),
-        term_end=date(2024, 4, 1),
-        auto_renew=False,
-    )
+    landing.term(first, date(2024, 1, 1), date(2024, 4, 1))
     tables = landing.run(date(2024, 6, 30))
     changes = [(on, kind) for on, kind, _, _ in movements(tables)][1:]
     [renewal] = tables["fct_renewals"]
@@ -308,14 +298,7 @@ def test_a_subscription_that_never_began_has_no_term_to_renew(landing, status):
     landing.subscription("a", day("2024-01-01"))
     never = landing.subscription("a", day("2024-01-01"), day("2024-01-02"), status=status)
     first, second = date(2024, 1, 1), date(2024, 4, 1)
-    landing.add(
-        "billing_contract_terms",
-        term_id="t",
-        subscription_id=never,
-        term_start=first,
-        term_end=second,
-        auto_renew=False,
-    )
+    landing.term(never, first, second)
     assert landing.run(date(2024, 6, 30))["fct_renewals"] == []
 
 
@@ -496,14 +479,8 @@ def test_renewal_outcomes(landing):
         subscription = landing.subscription(name, day("2024-01-01"), end and day(end), price=0)
         landing.item(subscription, day("2024-01-01"), day("2024-04-01"), price=100)
         landing.item(subscription, day("2024-04-01"), price={"grew": 150, "fell": 60}.get(name, 100))
-        landing.add(
-            "billing_contract_terms",
-            term_id=name,
-            subscription_id=subscription,
-            term_start=date(2024, 1, 1),
-            term_end=date(2024, 12, 1) if name == "later" else date(2024, 4, 1),
-            auto_renew=True,
-        )
+        end = date(2024, 12, 1) if name == "later" else date(2024, 4, 1)
+        landing.term(subscription, date(2024, 1, 1), end, term_id=name, auto_renew=True)
     tables = landing.run(date(2024, 4, 30))
     outcomes = {row["term_id"]: row for row in tables["fct_renewals"]}
     assert {name: row["outcome"] for name, row in outcomes.items()} == {
