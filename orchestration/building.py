@@ -198,16 +198,19 @@ def build(
     if full_refresh:
         arguments.append("--full-refresh")
 
+    # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
+    # connections share this one database: opening the file hundreds of times took half of the build.
     def run(*more: str) -> list[NodeResult]:
-        outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *more])
+        with duckdb.connect(str(build_file)):
+            outcome = dbtRunner(manifest=manifest, callbacks=[on_event]).invoke([*arguments, *more])
         if outcome.result is None:
             raise BuildError(f"dbt could not run: {outcome.exception}")
         return [_node_result(result) for result in outcome.result.results]
 
-    # dbt closes the file after every node (the profile says so, lest it stay open after the run). Held open here, its
-    # connections share this one database: opening the file hundreds of times took half of the build.
-    with dbt_environment(build_file), duckdb.connect(str(build_file)) as con:
+    with dbt_environment(build_file):
         built = run(*(["--threads", str(threads)] if threads else []))
+        # The second run opens the file anew: where memory runs out even for a rollback, DuckDB keeps what the failed
+        # transaction held, and who alters the same table meets "write-write conflict" until the file is closed.
         if starved := [node.name for node in built if OUT_OF_MEMORY in node.message]:
             progress(f"  out of memory: {', '.join(starved)}; one model at a time now, with the machine's memory")
             missing = [node.name for node in built if node.status != "success"]
@@ -217,7 +220,8 @@ def build(
         progress("  testing")
         tonight = {placeholder: str(variables[name]) for name, placeholder in RUN_VARS.items()}
         not_built = {node.unique_id for node in built if node.status != "success"}
-        return built + run_tests(con, manifest_folder, tonight, not_built)
+        with duckdb.connect(str(build_file)) as con:
+            return built + run_tests(con, manifest_folder, tonight, not_built)
 
 
 def _node_result(result: Any) -> NodeResult:

@@ -317,7 +317,8 @@ def test_models_that_run_out_of_memory_are_built_once_more_with_that_of_the_mach
     monkeypatch.setenv("CSW_MEMORY_LIMIT", "24MB")
     said: list[str] = []
     nodes = build(copy, manifest_folder, variables, full_refresh=True, progress=said.append)
-    assert not [(node.name, node.message) for node in nodes if node.is_broken or node.status == "skipped"]
+    broken = [f"{node.name}: {node.message}" for node in nodes if node.is_broken or node.status == "skipped"]
+    assert not broken, "\n".join(broken)
     assert len([line for line in said if "out of memory" in line]) == 1
     assert os.environ["CSW_MEMORY_LIMIT"] == "24MB"
     assert built_content(copy, ["intermediate"]) == built_content(sample.build_file, ["intermediate"])

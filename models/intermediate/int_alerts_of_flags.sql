@@ -18,11 +18,6 @@ expansions as (
     where segment_type in ('all', 'team', 'csm') and not is_suppressed
 ),
 
-ratings as (
-    select * from {{ ref('kpi_onboarding_rating') }}
-    where segment_type = 'csm'
-),
-
 first_values as (
     select
         times.*,
@@ -87,8 +82,8 @@ flagged as (
     union all
     select 'onboarding_consistently_low', period_type, period_start, segment_type, segment_value,
         value, {{ no_number }}, 3.5, 'points'
-    from ratings
-    where is_consistently_low
+    from {{ ref('kpi_onboarding_rating') }}
+    where segment_type = 'csm' and is_consistently_low
     union all
     select 'time_to_value_worse', period_type, period_start, segment_type, segment_value,
         km_median_days, previous_median, {{ no_number }}, 'days'
