@@ -15,9 +15,12 @@ newest_events as (
     group by days.score_date
 ),
 
--- use of the product says something only from the day its events begin
+-- use of the product says something only from the day its events begin, and while they come: a feed that stopped is no rest
 usage as (
-    select usage.*, newest_events.newest_event_on
+    select
+        usage.*,
+        newest_events.newest_event_on,
+        newest_events.newest_event_on > {{ add_days('usage.score_date', -28) }} as has_events
     from {{ ref('int_health_usage') }} as usage
     left join newest_events on usage.score_date = newest_events.score_date
 ),
@@ -31,7 +34,7 @@ final as (
         account_id,
         score_date,
         'adoption' as component,
-        case when newest_event_on is not null then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
+        case when has_events then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
         {{ dbt.concat([as_count('n_used'), "' of '", as_count('n_entitled'), "' features'"]) }} as detail,
         newest_event_on as data_as_of
     from usage
@@ -40,7 +43,7 @@ final as (
         account_id,
         score_date,
         'usage' as component,
-        case when newest_event_on is not null then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
+        case when has_events then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
         {{ dbt.concat([as_count('n_active_users'), "' of '", as_count('n_seats'), "' seats'"]) }} as detail,
         newest_event_on as data_as_of
     from usage
