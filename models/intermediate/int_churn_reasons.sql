@@ -1,12 +1,23 @@
--- Grain: churn movement: the reason of the subscription that ended last; unmapped is 'other', missing is 'unknown'.
-with churns as (
-    select account_id, movement_date from {{ ref('int_mrr_movements') }}
+-- Grain: churn movement: the reason of the subscription that ended last since the customer was gained; unmapped is 'other',
+-- missing is 'unknown'.
+with spells as (
+    select
+        account_id,
+        movement_date,
+        movement_type,
+        lag(movement_date) over (partition by account_id order by movement_date) as gained_on
+    from {{ ref('int_mrr_movements') }}
+    where movement_type in ('new', 'reactivation', 'churn')
+),
+
+churns as (
+    select account_id, movement_date, gained_on from spells
     where movement_type = 'churn'
 ),
 
 subscriptions as (
     select * from {{ ref('stg_billing__subscriptions') }}
-    where ended_on is not null
+    where ended_on is not null and {{ has_begun('status') }}
 ),
 
 reason_map as (
@@ -25,7 +36,10 @@ ranked as (
         ) as recency
     from churns
     left join subscriptions
-        on churns.account_id = subscriptions.account_id and churns.movement_date >= subscriptions.ended_on
+        on
+            churns.account_id = subscriptions.account_id
+            and churns.movement_date >= subscriptions.ended_on
+            and churns.gained_on < subscriptions.ended_on
 ),
 
 final as (
