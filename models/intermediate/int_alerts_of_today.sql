@@ -29,9 +29,13 @@ unused as (
 terms as (
     select
         fct_renewals.*,
-        {{ days_between(as_of_date(), 'due_date') }} as days_until_due
+        {{ days_between(as_of_date(), 'fct_renewals.due_date') }} as days_until_due,
+        coalesce(
+            fct_renewals.days_since_last_touch, {{ days_between('overviews.customer_since', as_of_date()) }}
+        ) as days_untouched
     from {{ ref('fct_renewals') }} as fct_renewals
-    where outcome = 'upcoming'
+    left join overviews on fct_renewals.account_id = overviews.account_id
+    where fct_renewals.outcome = 'upcoming'
 ),
 
 detractors as (
@@ -64,9 +68,12 @@ found as (
     union all
     select 'no_touch_before_renewal', term_id, account_name, cast(days_until_due as double), {{ no_number }}, 'days'
     from terms
-    where days_until_due <= 90 and coalesce(days_since_last_touch, 99999) >= (
-        select max(rules.threshold) from rules where rules.alert_type = 'no_touch_before_renewal'
-    )
+    where
+        days_until_due <= 90
+        and days_untouched >= (
+            select max(rules.threshold) from rules where rules.alert_type = 'no_touch_before_renewal'
+        )
+        and exists (select 1 from {{ ref('int_activities_weighed') }} where is_touchpoint)
     union all
     select 'detractor_not_followed_up', detractors.response_id, overviews.account_name,
         cast(detractors.business_days as double), 2, 'days'
