@@ -172,8 +172,10 @@ class _Maker:
         self._own_company()
         self._repeat_and_delete()
         self._owners_of_one_day()
+        self._owners_for_a_while()
         self._void_successors()
         self._trials_to_the_end()
+        self._events_of_nobody()
         self._spaces_around_events()
         self._ids_of_both_sides_of_a_merge()
         for rows in self.tables.values():
@@ -976,6 +978,23 @@ class _Maker:
                     "valid_to": later + timedelta(days=rng.randint(1, 90)),
                 }
                 self.tables["crm_account_owners"].append(row | changes)
+
+    def _owners_for_a_while(self) -> None:
+        """Accounts that an account manager covers as their CSM for a time."""
+        rng = random.Random(f"owners for a while of {self.seed}")
+        covered: dict[tuple[Any, ...], bool] = {}
+        for row in self.tables["crm_account_owners"]:
+            range_of_csm = (row["account_id"], row["valid_from"])
+            if row["role"] == "csm" and covered.setdefault(range_of_csm, rng.random() < 0.1):
+                row["user_id"] = "am_gus"
+
+    def _events_of_nobody(self) -> None:
+        """Events that have lost their account."""
+        rng = random.Random(f"events of nobody of {self.seed}")
+        lost: dict[str, bool] = {}
+        for row in self.tables["product_events"]:
+            if lost.setdefault(row["event_id"], rng.random() < 0.02):
+                row["account_id"] = None
 
     def _void_successors(self) -> None:
         """Successors that end at the instant they start, before, with or after the end of what they renew."""

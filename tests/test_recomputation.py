@@ -35,6 +35,7 @@ KEYS = {
     "fct_account_support_months": ("account_id", "month"),
     "fct_account_engagement_months": ("account_id", "month"),
     "fct_actions": ("action_id",),
+    "mart_freshness": ("source_table",),
 }
 # Cuts whose bands rest on settings of the warehouse that the recomputation doesn't repeat.
 NOT_RECOMPUTED = ("tenure_band", "lifecycle_stage")

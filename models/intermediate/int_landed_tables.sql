@@ -50,7 +50,7 @@ unmatched as (
     select 'product_events' as source_table, coalesce(sum(user_months.n_events), 0) as n_rows
     from {{ ref('int_usage_user_months') }} as user_months
     left join {{ ref('stg_crm__account_ids') }} as account_ids on user_months.source_account_id = account_ids.source_account_id
-    where user_months.source_account_id <> '' and account_ids.account_id is null
+    where account_ids.account_id is null
 ),
 
 final as (

@@ -9,7 +9,7 @@ from tests.recomputation.company import Company
 from tests.recomputation.cs_work import CsWork
 from tests.recomputation.expansion import Expansion
 from tests.recomputation.feedback import Feedback
-from tests.recomputation.landed import Tables, read_landing
+from tests.recomputation.landed import Tables, contract, read_landing
 from tests.recomputation.lifetime import Lifetimes
 from tests.recomputation.onboarding import Onboardings
 from tests.recomputation.promoters import Promoters
@@ -54,4 +54,7 @@ def recompute(raw: Tables, settings: Settings) -> Tables:
         **Onboardings(company).published(),
         **support.published(),
         **cs_work.published(),
+        "mart_freshness": [
+            {"source_table": table, "unmatched_account_rows": company.unmatched(table)} for table in contract()
+        ],
     }

@@ -12,6 +12,25 @@ from tests.recomputation.settings import Settings
 
 UNKNOWN = "unknown"
 UNASSIGNED = "unassigned"
+# The tables whose rows belong to an account, each with the column that names a person of it.
+NAMES_ACCOUNTS = {
+    "crm_contacts": None,
+    "crm_account_owners": None,
+    "crm_opportunities": None,
+    "billing_subscriptions": None,
+    "billing_invoices": None,
+    "product_events": None,
+    "support_tickets": "requester_contact_id",
+    "support_self_service_sessions": "contact_id",
+    "survey_responses": "contact_id",
+    "feedback_items": "contact_id",
+    "cs_activities": "contact_id",
+    "cs_onboardings": None,
+    "cs_advocacy": "contact_id",
+    "cs_actions": None,
+    "cs_health_ratings": None,
+    "fin_costs": None,
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,17 @@ class Company:
             if not is_internal:
                 kept.append(row | {"account": survivor})
         return kept
+
+    def unmatched(self, table: str) -> int:
+        """How many rows of a table name an account that nobody knows; an event without an account names nobody's."""
+        if table == "crm_account_links":
+            return sum(row["account_id"] not in self._rows for row in self.tables[table])
+        if table not in NAMES_ACCOUNTS:
+            return 0
+        return sum(
+            row["account"] is None and (row["account_id"] is not None or table == "product_events")
+            for row in self.all_but_internal(table, NAMES_ACCOUNTS[table])
+        )
 
     # ----- who owns whom
     def _ownership(self) -> dict[str, list[Owner]]:

@@ -26,7 +26,7 @@ def share(numerator: Fraction | int, denominator: Fraction | int) -> float | Non
 class Rates:
     """Units of the reporting currency for one unit of another, by the last rate on or before a day.
 
-    A pair that is only quoted the other way round is turned over.
+    A currency that is quoted only the other way round, on all days, is turned over.
     """
 
     def __init__(self, tables: Tables, reporting_currency: str) -> None:
@@ -47,8 +47,9 @@ class Rates:
     def _at(self, currency: str, day: date) -> Fraction:
         if currency == self.reporting_currency:
             return Fraction(1)
-        rate = self._last(currency, self.reporting_currency, day)
-        if rate is None:
+        if (currency, self.reporting_currency) in self._quoted:
+            rate = self._last(currency, self.reporting_currency, day)
+        else:
             turned = self._last(self.reporting_currency, currency, day)
             rate = 1 / turned if turned else None
         if rate is None:

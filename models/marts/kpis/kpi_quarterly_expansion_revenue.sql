@@ -31,8 +31,10 @@ with rolled as (
     ) | indent(4) }}
 ),
 
+-- by their role: who only covered an account for a while (dim_csms holds them) would be a zero in every quarter's average
 csms as (
-    select * from {{ ref('dim_csms') }}
+    select * from {{ ref('stg_crm__users') }}
+    where role = 'csm'
 ),
 
 quarters as (
@@ -66,12 +68,12 @@ earlier as (
 
 -- everyone who was a CSM all the quarter counts in the average, with zero where nothing expanded
 active_csms as (
-    select rolled.period_start, csms.csm_user_id, max(case when rolled.segment_value = csms.csm_user_id then rolled.value end) as value
+    select rolled.period_start, csms.user_id as csm_user_id, max(case when rolled.segment_value = csms.user_id then rolled.value end) as value
     from rolled
     inner join csms
         on csms.active_from <= rolled.period_start and (csms.active_to is null or csms.active_to > rolled.period_end)
     where rolled.segment_type in ('all', 'csm')
-    group by rolled.period_start, csms.csm_user_id
+    group by rolled.period_start, csms.user_id
 ),
 
 averages as (
