@@ -20,12 +20,14 @@ def nightly_job() -> dg.UnresolvedAssetJobDefinition:
 
 
 def nightly_schedule(job: dg.UnresolvedAssetJobDefinition, timezone: str) -> dg.ScheduleDefinition:
-    """02:00 in the reporting timezone. A stage that fails unexpectedly is tried again; a worker that dies, too."""
+    """02:00 in the reporting timezone, from the start of `dagster dev` or a daemon on until somebody stops it. A stage
+    that fails unexpectedly is tried again; a worker that dies, too."""
     return dg.ScheduleDefinition(
         name="every_night",
         job=job,
         cron_schedule=EVERY_NIGHT,
         execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         run_config={"resources": {"night": {"config": {"retries": TRIES_AFTER_A_FAILURE}}}},
         tags={
             "dagster/max_retries": str(TRIES_AFTER_A_FAILURE),

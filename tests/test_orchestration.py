@@ -166,6 +166,7 @@ def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, m
     [schedule] = repository.schedule_defs
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "Asia/Tokyo")
     assert schedule.job.name == "nightly"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     assert schedule.tags["dagster/retry_strategy"] == "ALL_STEPS"
     assert graph.get(PUBLICATION).freshness_policy_or_from_metadata is not None
 
