@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dashboard.places import catalogue_places, place_of
+from orchestration.contract import TABLES
 from orchestration.data_tests import TESTS_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,6 +35,14 @@ def test_the_catalogue_lists_the_files_and_the_roll_call_both():
     assert sorted(CATALOG) == KPIS
     sources = (ROOT / "macros/restatements.sql").read_text().split("endmacro")[0]
     assert sorted(re.findall(r"^        '(\w+)': ", sources, re.M)) == KPIS, "the raw tables of each KPI"
+
+
+def test_a_raw_table_that_restates_a_figure_has_days_by_which_a_late_row_is_known():
+    """The maps of sources name raw tables; one without days would have its late rows taken for changed definitions."""
+    maps, days = (ROOT / "macros/restatements.sql").read_text().split("{% macro days_of_landed_rows()")
+    named = {word for word in re.findall(r"'(\w+)'", maps) if word in TABLES}
+    assert {"billing_subscriptions", "crm_accounts", "cs_advocacy"} <= named
+    assert named <= set(re.findall(r"^        '(\w+)': \(", days, re.M))
 
 
 def test_the_set_of_headline_kpis_stays_small():

@@ -43,7 +43,8 @@ FACTS = {
     "000-18 003-64": "select avg(csat_share) filter (where fcr_rate = 1) > avg(csat_share) filter (where fcr_rate = 0) from fct_account_support_months",
     "000-19 003-16": "select count(*) > 0 and bool_and(target_due is not null and target_owner is not null) from mart_kpi_values where target is not null",
     "000-20 004-01": "select bool_and(objective is not null) and count(*) filter (where is_headline) between 1 and 8 from dim_kpis",
-    "000-21 001-01 002-03": "select count(distinct kpi_id) = 23 from mart_kpi_values",
+    "000-21 001-01 002-03": "select count(distinct kpi_id) >= 23 and count(distinct kpi_id) = (select count(*) from dim_kpis) "
+    "from mart_kpi_values",
     "000-22 001-11 004-14": "select count(distinct trend) >= 2 from mart_kpi_values where is_complete and trend is not null",
     "000-23": "select count(*) > 0 from fct_actions where action_type = 'detractor_followup' and outcome is not null",
     "000-24": f"select count(*) > 0 and bool_and(is_significant_change is not null) from kpi_net_promoter_score where {QUARTER} and is_complete and change is not null",
