@@ -7,6 +7,7 @@ Every function leaves the published file either as it was or complete, wherever 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,11 +19,12 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.personal import pseudonym
-from orchestration.variables import UsageError
+from orchestration.variables import PROJECT_DIR, UsageError
 from orchestration.warehouse import Warehouse, open_database
 
 STAMP = "%Y%m%dT%H%M%S%fZ"
 PART = ".part"
+DOCS = PROJECT_DIR / "models" / "docs"
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,14 @@ def _comment(con: duckdb.DuckDBPyConnection, mart: Mart) -> None:
             con.execute(f"comment on column {table}.{quote_name(column)} is {quote_literal(description)}")
 
 
+def _comment_meta(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Comment a table that is no model, so that no manifest describes it, from the doc blocks of all others."""
+    docs = "".join((DOCS / file).read_text(encoding="utf-8") for file in ("tables.md", "columns.md"))
+    blocks = dict(re.findall(r"{% docs (\w+) %}\s*(.*?)\s*{% enddocs %}", docs, re.S))
+    columns = [row[0] for row in con.execute(f"describe aside.main.{name}").fetchall()]
+    _comment(con, Mart(name, (), blocks[f"table_{name}"], {column: blocks[column] for column in columns}))
+
+
 def _write_meta(con: duckdb.DuckDBPyConnection, publication: Publication) -> None:
     con.execute(
         """create table aside.main.meta_publication (
@@ -253,7 +263,7 @@ def _write_meta(con: duckdb.DuckDBPyConnection, publication: Publication) -> Non
         "insert into aside.main.meta_publication values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [getattr(publication, field.name) for field in fields(Publication)],
     )
-    con.execute("comment on table aside.main.meta_publication is 'What this file stands for. One row.'")
+    _comment_meta(con, "meta_publication")
 
 
 def _write_columns(con: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> None:
@@ -263,6 +273,7 @@ def _write_columns(con: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> Non
             table_name varchar, column_name varchar, position integer, data_type varchar, key_position integer,
             is_free_text boolean, description varchar)"""
     )
+    _comment_meta(con, "meta_columns")  # before its rows are read off the comments
     con.execute(
         "create temp table known (table_name varchar, column_name varchar, key_position integer, is_text boolean)"
     )
@@ -281,10 +292,6 @@ def _write_columns(con: duckdb.DuckDBPyConnection, marts: Sequence[Mart]) -> Non
         left join known using (table_name, column_name)
         where columns.database_name = 'aside'
         order by columns.table_name, columns.column_index"""
-    )
-    con.execute(
-        "comment on table aside.main.meta_columns is 'The columns of this file in order: type, place in the key of the "
-        "table, whether people wrote what it holds, meaning.'"
     )
 
 

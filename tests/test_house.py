@@ -128,6 +128,7 @@ def test_every_published_table_has_an_enforced_contract_and_described_columns(sa
         assert node["description"], node["name"]
         missing = [name for name, column in node["columns"].items() if not column["description"]]
         assert not missing, f"{node['name']}: no description of {missing}"
+    assert not sample.rows("select table_name, column_name from meta_columns where description is null")
 
 
 def test_every_published_column_that_names_an_account_is_held_to_be_one(sample):

@@ -109,6 +109,9 @@ def test_the_file_holds_the_marts_in_order_with_their_docs(warehouse):
         columns = con.execute(
             "select column_name, comment from duckdb_columns() where table_name = 'fct_numbers' order by 1"
         ).fetchall()
+        undescribed = con.execute(
+            "select table_name, column_name from meta_columns where description is null"
+        ).fetchall()
         described = con.execute(
             "select * exclude (description) from meta_columns where table_name in ('fct_numbers', 'mart_sum')"
         ).fetchall()
@@ -117,6 +120,7 @@ def test_the_file_holds_the_marts_in_order_with_their_docs(warehouse):
         ("mart_sum", None),
     ]
     assert columns == [("generation", None), ("number", "A number.")]
+    assert undescribed == [("fct_numbers", "generation")]
     assert described == [
         ("fct_numbers", "number", 1, "BIGINT", 1, False),
         ("fct_numbers", "generation", 2, "INTEGER", None, True),
