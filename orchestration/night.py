@@ -236,6 +236,8 @@ class Night:
             "as_of": self.settings.as_of,
             "landing": self.settings.landing,
             "vars": dict(self.settings.given_vars),
+            "options": self.settings.options,
+            "withheld": self.settings.withheld,
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
             "problems": [problem.text() for problem in self.stopped.problems] if self.stopped else [],
             "unserved": [problem.text() for problem in self.unserved],

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from orchestration.personal import checked_key
 from orchestration.variables import UsageError, parse_var, var_defaults
-from serving.address import Server, server_of
+from serving.address import ANALYST_ROLE, BI_ROLE, Server, server_of
 
 VERSIONS_KEPT = 7
 
@@ -72,6 +72,34 @@ class Settings:
     def dbt_vars(self) -> dict[str, Any]:
         """What dbt is given with --vars."""
         return {"as_of_date": self.as_of.isoformat(), **self.given_vars}
+
+    @property
+    def options(self) -> list[str]:
+        """The options of `csw nightly` that say the same again, without folders, day, vars and what is `withheld`."""
+        flags = {
+            "--forget-later": self.forget_later,
+            "--sample-if-empty": self.sample_if_empty,
+            "--timings": self.timings,
+            "--no-dashboard": not self.dashboard,
+            "--parquet": self.parquet,
+        }
+        options = [flag for flag, is_on in flags.items() if is_on]
+        options += ["--versions", str(self.versions)] if self.versions != VERSIONS_KEPT else []
+        options += ["--accept", *sorted(self.accept)] if self.accept else []
+        if self.serve and (self.serve.bi_role, self.serve.analyst_role) != (BI_ROLE, ANALYST_ROLE):
+            options += ["--bi-role", self.serve.bi_role, "--analyst-role", self.serve.analyst_role]
+        return options
+
+    @property
+    def withheld(self) -> list[str]:
+        """The environment variables of what is never shown: addresses, which may hold a password, and the key."""
+        given = {
+            "CSW_SERVE": self.serve,
+            "CSW_ALERT_WEBHOOK": self.alert_webhook,
+            "CSW_ALERT_SMTP": self.alert_smtp,
+            "CSW_PSEUDONYM_KEY": self.pseudonym_key,
+        }
+        return [name for name, value in given.items() if value]
 
 
 def split_assignments(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -176,9 +177,14 @@ def _waiting(warehouse: Warehouse) -> list[str]:
 
 
 def command_to_go_on(last: Mapping[str, Any], warehouse: Warehouse) -> str:
-    """The command that runs the night again whose outcome (last.json) this is."""
-    again = f"csw nightly --landing {last['landing']} --warehouse {warehouse.root} --as-of {last['as_of']}"
-    return again + "".join(f" --var {name}={_plain(value)}" for name, value in last["vars"].items())
+    """The command that runs the night again whose outcome (last.json) this is, as a shell reads it. What it may not
+    show is named in a comment."""
+    folders = ["--landing", str(last["landing"]), "--warehouse", str(warehouse.root)]
+    given = [f"{name}={_plain(value)}" for name, value in last["vars"].items()]
+    command = ["csw", "nightly", *folders, "--as-of", str(last["as_of"]), *(["--var", *given] if given else [])]
+    command += last.get("options", [])
+    withheld = ", ".join(last.get("withheld", []))
+    return shlex.join(command) + (f"  # with {withheld} as before" if withheld else "")
 
 
 def told_lines(told: Mapping[str, Any] | None) -> list[str]:

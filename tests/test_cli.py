@@ -1,16 +1,20 @@
 """The command line: options, environment, exit codes. Nothing here starts dbt."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from orchestration.cli import main
-from orchestration.settings import resolve_settings, split_assignments
+from orchestration.cli import _parser, _settings, main
+from orchestration.night import Night
+from orchestration.settings import now_utc, resolve_settings, split_assignments
+from orchestration.summary import command_to_go_on
 from orchestration.variables import UsageError, var_defaults
 from orchestration.warehouse import Warehouse, exclusive
 
@@ -174,6 +178,36 @@ def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path, capsys):
 def test_nothing_published_is_wrong_use(command, tmp_path, capsys):
     assert main([*command, "--warehouse", str(tmp_path)]) == 2
     assert "nothing is published" in capsys.readouterr().err
+
+
+def test_the_command_that_goes_on_is_the_same_night(tmp_path, monkeypatch):
+    """As the summary prints it and as csw status reads it back; addresses and the key are in the environment again."""
+    secrets = {
+        "CSW_SERVE": "postgresql://publisher:hush@db.example/marts",
+        "CSW_ALERT_WEBHOOK": "https://chat.example/hook?token=hush",
+        "CSW_ALERT_SMTP": "smtp://nightly:hush@mail.example?from=a@b.example&to=c@d.example",
+        "CSW_PSEUDONYM_KEY": "hush" * 8,
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CSW_NO_DASHBOARD")
+    root = tmp_path / "ware house"
+    night = ["nightly", "--landing", str(tmp_path / "it's in"), "--warehouse", str(root), "--as-of", "2025-03-31"]
+    night += ["--var", "adapters=ravenstack", f"ravenstack_dir={tmp_path}", "gross_margin_pct=72.5"]
+    night += ["--forget-later", "--sample-if-empty", "--timings", "--no-dashboard", "--parquet", "--versions", "30"]
+    night += ["--accept", "raw_crm.deletions_are_few", "marts_tables.history_is_kept"]
+    night += ["--bi-role", "viewers", "--analyst-role", "analysts"]
+    for arguments in (night, night[:7]):
+        settings = _settings(_parser().parse_args(arguments))
+        outcome = Night(settings, Warehouse(root), print, now_utc(), datetime(2025, 4, 1)).outcome()
+        printed = command_to_go_on(outcome, Warehouse(root))
+        assert printed == command_to_go_on(json.loads(json.dumps(outcome, default=str)), Warehouse(root))
+        program, *again = shlex.split(printed, comments=True)
+        assert program == "csw"
+        assert _settings(_parser().parse_args(again)) == settings
+        assert "hush" not in printed
+        assert printed.endswith(f"  # with {', '.join(secrets)} as before")
+    assert "--parquet" not in printed
 
 
 def test_status_of_an_empty_warehouse(tmp_path, capsys):
