@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -28,7 +29,8 @@ def load(night: Night) -> None:
     """Landing folder -> schemas `raw` and `ops`; the previous publication -> schema `history`.
 
     Raises:
-        Stopped: a later day is published, the folder is missing, a file is refused, or nothing has ever landed.
+        Stopped: a later day is published, the folder is missing, the sample's files are others now, a file is refused,
+            or nothing has ever landed.
     """
     from orchestration.conservation import seal_loads
     from orchestration.history import carry_history
@@ -43,6 +45,7 @@ def load(night: Night) -> None:
         require_landing(night.settings)
         with night.connect() as con:
             create_landing_schema(con)
+            _refuse_other_company(night, con)
             if landing.is_dir():
                 night.load = load_landing(
                     con,
@@ -72,13 +75,53 @@ def _refuse_earlier_day(night: Night) -> None:
 
 
 def _sample_if_empty(night: Night) -> None:
+    """Make a sample company where nothing has landed: beside the folder, so that no run finds half of one.
+
+    The warehouse notes its files, so that nothing else takes their place.
+    """
+    from orchestration.publishing import PART
     from orchestration.sample import make_sample
 
-    landing = night.settings.landing
+    landing = night.settings.landing.resolve()
     if landing.is_dir() and any(landing.iterdir()):
         return
     night.say(f"  {landing} is empty: making a sample company")
-    make_sample(landing, end=night.settings.as_of, progress=lambda line: night.say(f"  {line}"))
+    aside = landing.with_name(f".{landing.name}{PART}")
+    shutil.rmtree(aside, ignore_errors=True)
+    make_sample(aside, end=night.settings.as_of, progress=lambda line: night.say(f"  {line}"))
+    files = sorted(path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file())
+    night.warehouse.sample_file.write_text(json.dumps(files), encoding="utf-8")
+    try:
+        aside.rename(landing)
+    except OSError as error:  # a mount point
+        shutil.rmtree(aside)
+        raise UsageError(
+            f"the sample can't take the place of {landing} ({error.strerror}): csw sample --out {landing} writes there"
+        ) from error
+
+
+def _refuse_other_company(night: Night, con: duckdb.DuckDBPyConnection) -> None:
+    """Raise UsageError when files of the sample were replaced: what was loaded stays, so both would be published."""
+    file, landing = night.warehouse.sample_file, night.settings.landing
+    if not file.exists():
+        return
+    loaded = con.execute(
+        """select path, arg_max(content_hash, load_id) from ops.load_log
+        where status in ('loaded', 'known') and list_contains($sample, path) group by path order by path""",
+        {"sample": json.loads(file.read_text(encoding="utf-8"))},
+    ).fetchall()
+    others = [path for path, content in loaded if _content_of(landing / path) != content]
+    if others:
+        raise UsageError(
+            f"{night.warehouse.root} holds the sample company, and in {landing} {len(others)} of its files are others "
+            f"or gone ({others[0]}): a night would publish both companies as one. Give your own data a landing and a "
+            "warehouse folder of their own (--landing, --warehouse), or remove both folders to begin anew"
+        )
+
+
+def _content_of(file: Path) -> str | None:
+    """The SHA-256 of a file, None when there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
@@ -244,6 +287,6 @@ def _input_hash(night: Night) -> str:
         ).fetchall()
     folders = [Path(value) for name, value in night.settings.given_vars.items() if name.endswith("_dir")]
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    contents += [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    contents += [(path.name, _content_of(path)) for path in files]
     facts = json.dumps([contents, night.settings.dbt_vars], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()

@@ -6,7 +6,7 @@ activation/      what other systems were told about accounts, and what is on its
 parquet/         copies of the published tables, when they are asked for; parquet/current is the version in force
 dashboard        a link to the newest set of pages in pages/
 docs/            dbt documentation and column lineage, made by csw docs
-build/           the build file and dbt's manifest; only the run opens them
+build/           the build file, dbt's manifest, the names of the sample's files; only the run opens them
 dagster/         the history of runs
 runs/            one log a run, and last.json: how the last run ended
 alerts/          one digest a night, and state.json: what was told to whom
@@ -75,6 +75,10 @@ class Warehouse:
     @property
     def build_file(self) -> Path:
         return self.build / "warehouse.duckdb"
+
+    @property
+    def sample_file(self) -> Path:
+        return self.build / "sample.json"
 
     @property
     def erasure_file(self) -> Path:

@@ -3,6 +3,8 @@
 import csv
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
+from orchestration import stages
+from orchestration.night import Stopped, one_night
 from orchestration.sample import make_sample
 from orchestration.sample.write import CONTRACT
+from orchestration.settings import resolve_settings
 
 END = date(2025, 10, 19)
 EVENTS = 60_000
@@ -115,6 +120,59 @@ def test_all_tables_filled_and_events_exact(landed: duckdb.DuckDBPyConnection) -
     assert len(counts) == 28
     assert not [table for table, count in counts.items() if count == 0]
     assert counts["product_events"] == EVENTS
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int | None, str]]:
+    """Loads as a night does that makes a sample when nothing has landed: its exit code, had it ended here, and why."""
+
+    def one_sample(out: Path, *, end: date, progress: Callable[[str], None]) -> None:
+        make_sample(out, accounts=60, months=6, events=10, end=end, progress=progress)
+
+    def load(make: Callable[..., None] = one_sample) -> tuple[int | None, str]:
+        monkeypatch.setattr("orchestration.sample.make_sample", make)
+        where = {"landing": str(tmp_path / "landing"), "warehouse": str(tmp_path / "warehouse")}
+        settings = resolve_settings(**where, as_of=str(END), sample_if_empty=True)
+        with one_night(settings, echo=lambda line: None) as night, suppress(Stopped):
+            stages.load(night)
+        return (night.stopped.exit_code, str(night.stopped)) if night.stopped else (None, "")
+
+    return load
+
+
+def test_a_sample_that_was_killed_leaves_no_half_of_itself(tmp_path: Path, run) -> None:
+    def killed(out: Path, **_: object) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "crm_accounts.csv").write_text("account_id\nhalf\n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(killed)
+    assert not (tmp_path / "landing").exists()
+    assert run() == (None, "")
+    assert {path.name.split(".")[0] for path in (tmp_path / "landing").iterdir()} == set(contract())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["landing", "warehouse"]
+
+
+def test_a_warehouse_of_the_sample_takes_no_other_company(tmp_path: Path, run) -> None:
+    assert run() == run() == (None, "")
+    accounts = tmp_path / "landing" / "crm_accounts.csv"
+    theirs = accounts.read_text()
+    (tmp_path / "landing" / "crm_contacts").mkdir()
+    more = tmp_path / "landing" / "crm_contacts" / "more.csv"
+    more.write_text("contact_id,account_id,created_at\nc,A000001,2025-01-01\n")
+    assert run() == (None, "")  # who tries something out on the sample
+    accounts.write_text("account_id,account_name,created_at\nours,Ours,2025-01-01\n")
+    code, why = run()
+    assert code == 2
+    assert "holds the sample company" in why
+    assert "1 of its files are others or gone (crm_accounts.csv)" in why
+    assert "a landing and a warehouse folder of their own (--landing, --warehouse)" in why
+    accounts.unlink()
+    assert run()[0] == 2
+    accounts.write_text(theirs)
+    more.unlink()
+    assert run() == (None, "")
 
 
 @pytest.mark.parametrize("events", [0, 1, 999])

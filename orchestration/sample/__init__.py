@@ -84,7 +84,7 @@ def make_sample(
     if defects:
         rows["product_events"] += defects.spoil_events(out)
     seconds = time.perf_counter() - started
-    progress(f"sample company in {out}: {sum(rows.values()):,} rows in {seconds:.1f} s")
+    progress(f"sample company: {sum(rows.values()):,} rows in {seconds:.1f} s")
     return SampleSummary(rows=rows, seconds=seconds)
 
 
