@@ -445,7 +445,8 @@ class _Load:
         """Whether an INSERT failed because of what it read, and not because of the warehouse it writes."""
         if not all(plan.file.is_unchanged() for plan in batch):
             return True
-        if batch[0].file.format != "parquet":
+        # DuckDB also gives up on gzip files and paths that Python reads, by an error that disks have as well.
+        if batch[0].file.format != "parquet" and not isinstance(error, duckdb.IOException):
             return isinstance(error, duckdb.InvalidInputException)
         try:
             relation, _ = _relation(batch[0])

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -209,7 +210,7 @@ def test_a_parquet_column_that_comes_twice_is_refused(con: duckdb.DuckDBPyConnec
     assert rows(con, "SELECT user_id, role FROM raw.crm_users") == [("u1", "csm")]  # what is no column of ours may
 
 
-@pytest.mark.parametrize("name", ["a[1].csv", "a*b.csv", "a?b.csv", "it's.csv", "ünï côdé.csv"])
+@pytest.mark.parametrize("name", ["a[1].csv", "a*b.csv", "a?b.csv", "it's.csv", "ünï côdé.csv", r"a\b[1].csv"])
 def test_odd_file_names_mean_themselves(con: duckdb.DuckDBPyConnection, landing: Path, name: str) -> None:
     put(landing, f"crm_users/{name}", f"{USERS}\nu1,Ann,csm,2024-01-01,2024-01-02\n")
     put(landing, "crm_users/axb.csv", f"{USERS}\nu2,Bob,csm,2024-01-01,2024-01-02\n")
@@ -355,6 +356,28 @@ def test_damaged_gzip_is_refused_whole(con: duckdb.DuckDBPyConnection, landing: 
     report = load(con, landing)
     assert "cut off or damaged" in report.refused_files[0].reason
     assert one(con, "SELECT count(*) FROM raw.crm_users") == 0
+
+
+def test_gzip_that_python_reads_is_loaded(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
+    """DuckDB knows no zeros behind a gzip stream and few flags of its header, and names neither file nor cause."""
+
+    def flagged(flag: int, more: bytes, packed: bytes) -> bytes:
+        return packed[:3] + bytes([flag]) + packed[4:10] + more + packed[10:]
+
+    def packed(user_id: str) -> bytes:
+        return gzip.compress(f"{USERS}\n{user_id},Ann,csm,2024-01-01,2024-01-02\n".encode(), mtime=0)
+
+    put(landing, "crm_users/padded.csv.gz", packed("padded") + bytes(512))
+    put(landing, "crm_users/text.csv.gz", flagged(1, b"", packed("text")))
+    checked = flagged(2, b"", packed("checked"))
+    checksum = (zlib.crc32(checked[:10]) % 2**16).to_bytes(2, "little")
+    put(landing, "crm_users/checked.csv.gz", flagged(2, checksum, checked))
+    put(landing, "crm_users/commented.csv.gz", flagged(16, b"by the export\0", packed("commented")))
+    put(landing, "crm_users/plain.csv.gz", packed("plain"))
+    report = load(con, landing)
+    assert report.refused_files == []
+    loaded = rows(con, "SELECT user_id FROM raw.crm_users ORDER BY 1")
+    assert loaded == [("checked",), ("commented",), ("padded",), ("plain",), ("text",)]
 
 
 def test_damaged_parquet_pages_are_refused_whole(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
