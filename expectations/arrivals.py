@@ -113,13 +113,13 @@ def _measure_table(
     rows, has_deleted = con.execute(f"select count(*), bool_or(_deleted) from {arrived}").fetchone()
     before = con.execute(f"select count(*) from raw.{table.name}").fetchone()[0] - rows
     deleted_share = _share_deleted(con, table, settled, before) if has_deleted else None
-    content = ", ".join(column.name for column in table.columns if column.name not in ("_loaded_at", *table.key))
+    content = _content(table)
     # the few keys that came twice are found by a number each, so that millions of events fit into memory
     conflicts = con.execute(
         f"""select count(*) from (
             select {key} from {arrived} and hash({key}) in (
                 select hash({key}) from {arrived} group by all having count(*) > 1)
-            group by {key}, _loaded_at, _load_id having min(hash({content})) <> max(hash({content})))"""
+            group by {key}, _loaded_at, _load_id having min({content}) <> max({content}))"""
     ).fetchone()[0]
     repeated, kept, vanished = _compare_with_earlier(con, table, settled)
     if not rows and known_files and before:
@@ -152,6 +152,12 @@ def _share_deleted(con: duckdb.DuckDBPyConnection, table: Table, settled: int, b
     ).fetchone()[0]
 
 
+def _content(table: Table) -> str:
+    """A number, in SQL, that stands for what a row says: all but when it was written, and whether it withdraws."""
+    names = [column.name for column in table.columns if column.name != "_loaded_at"]
+    return f"hash({', '.join(names)}, coalesce(_deleted, false))"
+
+
 def _compare_with_earlier(
     con: duckdb.DuckDBPyConnection, table: Table, settled: int
 ) -> tuple[float | None, float | None, int | None]:
@@ -168,7 +174,7 @@ def _compare_with_earlier(
     if len(ids) < 2:
         return None, None, None
     key = ", ".join(table.key)
-    content = "hash(" + ", ".join(column.name for column in table.columns if column.name != "_loaded_at") + ")"
+    content = _content(table)
     repeated = con.execute(
         """select distinct before.load_id from ops.load_log as before
         join ops.load_log as tonight using (table_name, content_hash)

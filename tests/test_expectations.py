@@ -263,6 +263,19 @@ def test_rows_of_one_file_that_contradict_each_other_block(nights):
     assert nights.run({"fin_costs": loaded_at}) == {("copies_agree", "fin_costs", "error")}
 
 
+def test_rows_withdrawn_are_no_rows_sent_again(nights):
+    for night in range(6):
+        nights.run({"fin_costs": costs(night, 10)}, judge=False)
+    withdrawn = [f"{COSTS},_deleted", *(f"{line},true" for line in costs(5, 8)[1:])]
+    assert nights.run({"fin_costs": withdrawn}) == set()
+
+
+def test_a_copy_that_withdraws_its_row_contradicts_the_one_that_does_not(nights):
+    nights.run({"fin_costs": costs(0, 2)})
+    twice = [f"{COSTS},_deleted", *(f"{costs(1, 1)[1]},{deleted}" for deleted in ("false", "true"))]
+    assert nights.run({"fin_costs": twice}) == {("copies_agree", "fin_costs", "error")}
+
+
 def test_a_subscription_that_should_have_ended_long_ago_is_told_of_once(nights):
     def billed(subscription_id, loaded, status="active", asked=""):
         row = f"{subscription_id},a1,{status},EUR,2023-01-01 00:00:00,,{asked},{loaded} 00:00:00"
