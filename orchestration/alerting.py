@@ -24,9 +24,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import duckdb
 
 from orchestration.night import Problem
+from orchestration.publishing import read_publication
 from orchestration.quarantine import waiting_rows
 from orchestration.summary import command_to_go_on, published_now
 from orchestration.variables import PROJECT_DIR
+from orchestration.warehouse import write_whole
 
 if TYPE_CHECKING:
     from orchestration.night import Night
@@ -164,7 +166,8 @@ def _post(address: str, digest: Digest) -> None:
 
 
 def _mail(address: str, digest: Digest) -> None:
-    parts, query = urlsplit(address), parse_qs(urlsplit(address).query)
+    parts = urlsplit(address)
+    query = parse_qs(parts.query.replace("+", "%2B"))  # a plus belongs to an address; forms alone mean a blank by it
     message = EmailMessage()
     message["Subject"] = digest.title
     message["From"] = query["from"][0]
@@ -188,7 +191,12 @@ class _Memory:
 
     def __init__(self, night: Night) -> None:
         self.file = night.warehouse.alerts / "state.json"
-        kept = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
+        self.loss = ""
+        try:
+            kept = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
+        except ValueError as error:
+            kept = {}
+            self.loss = f"\n\nWhat was told before is told as new: {self.file} can't be read ({error})"
         self.as_of = str(night.settings.as_of)
         self.problems: dict[str, dict[str, Any]] = kept.get("problems", {})
         self.over: dict[str, dict[str, Any]] = kept.get("over", {})
@@ -204,15 +212,21 @@ class _Memory:
         # A night that ended early has not looked at everything: only one that published says what is over.
         gone = known | {key: entry for key, entry in self.over.items() if channel not in entry["heard"]}
         ended = {key: entry for key, entry in gone.items() if key not in found and night.publication is not None}
-        fresh = [line for alert_id, line in self.alerts if channel not in self.raised.get(alert_id, [])]
+        # The file of the day is written anew by every run of the day.
+        fresh = [
+            line for alert_id, line in self.alerts if channel == "file" or channel not in self.raised.get(alert_id, [])
+        ]
         shown = fresh[:SHOWN_ALERTS]
         if len(fresh) > len(shown):
             shown.append(f"- and {len(fresh) - len(shown)} more in mart_alerts")
         return Digest(
             title=f"Night of {night.settings.as_of}: {night.ending.upper()}",
-            state=f"{night.warehouse.marts_file} stands for {self.as_of} now"
-            if night.publication
-            else published_now(night.warehouse),
+            state=(
+                f"{night.warehouse.marts_file} stands for {self.as_of} now"
+                if night.publication
+                else published_now(night.warehouse)
+            )
+            + self.loss,
             new=[trouble for trouble in troubles if trouble.key not in known],
             still_open=[
                 _dated(trouble, known[trouble.key]["first_seen"]) for trouble in troubles if trouble.key in known
@@ -263,9 +277,7 @@ class _Memory:
             "raised": self.raised,
             "days": self.days,
         }
-        aside = self.file.with_suffix(".new")
-        aside.write_text(json.dumps(state, indent=1), encoding="utf-8")
-        aside.replace(self.file)
+        write_whole(self.file, json.dumps(state, indent=1))
 
 
 def _dated(trouble: Trouble, first_seen: str) -> Trouble:
@@ -327,8 +339,9 @@ class _Lineage:
 
 
 def _business_alerts(night: Night) -> list[tuple[str, str]]:
-    """Alerts that tonight's publication raised: id and line, the gravest first."""
-    if night.publication is None:
+    """Alerts that the publication of this day raised, of this run or one before: id and line, the gravest first."""
+    published = night.publication or read_publication(night.warehouse.marts_file)
+    if published is None or published.as_of_date != night.settings.as_of:
         return []
     with duckdb.connect(str(night.warehouse.marts_file), read_only=True) as con:
         if not con.execute("select 1 from duckdb_tables() where table_name = 'mart_alerts'").fetchone():

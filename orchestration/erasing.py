@@ -38,7 +38,7 @@ from orchestration.publishing import (
 )
 from orchestration.subject import ERASED, Subject, find_subject, listed, refused_rows, texts_of
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse, open_database
+from orchestration.warehouse import Warehouse, open_database, write_whole
 
 TEXT_FILES = frozenset({".md", ".json", ".jsonl", ".log", ".txt", ".html", ".csv", ".svg", ".js"})
 # Dagster's tables of events, where a row is one thing that was said.
@@ -84,10 +84,7 @@ def erase(
         held = _landed_paths(con, subject) if landing is None else []
     planned, held = plan_landing(subject, landing) if landing else ([], held)
     plan = {"subject": subject.facts(), "landing": planned, "still_held": held, "now": now.isoformat()}
-    aside = warehouse.erasure_file.with_suffix(".new")
-    aside.write_text(json.dumps(plan), encoding="utf-8")
-    sync(aside)
-    aside.replace(warehouse.erasure_file)
+    write_whole(warehouse.erasure_file, json.dumps(plan))
     sync(warehouse.build)
     return finish_erasure(warehouse)[1]
 

@@ -125,10 +125,8 @@ class Warehouse:
             raise UsageError(f"the warehouse folder {self.root} can't be written: {error.strerror}") from error
 
     def write_last_run(self, outcome: dict[str, Any]) -> None:
-        """Replace last.json as a whole, so that a reader never sees half of it."""
-        aside = self.last_run_file.with_suffix(".new")
-        aside.write_text(json.dumps(outcome, indent=1, default=str), encoding="utf-8")
-        aside.replace(self.last_run_file)
+        """Replace last.json, how the last run ended."""
+        write_whole(self.last_run_file, json.dumps(outcome, indent=1, default=str))
 
     def read_last_run(self) -> dict[str, Any] | None:
         """How the last run ended, or None when there was none."""
@@ -140,6 +138,20 @@ class Warehouse:
         """Keep the newest logs only."""
         for old in sorted(self.runs.glob("*.log"))[:-LOGS_KEPT]:
             old.unlink()
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Replace a file by this text (UTF-8), on disk before it has the name: a power cut leaves the one or the other.
+
+    Raises:
+        OSError: it can't be written; the file is as it was.
+    """
+    aside = file.with_suffix(".new")
+    with aside.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    aside.replace(file)
 
 
 def open_database(path: str, *, spill: Path) -> duckdb.DuckDBPyConnection:

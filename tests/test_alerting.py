@@ -144,7 +144,7 @@ def night_of(warehouse, day, problems=(), inbox=None, alerts=()):
     )
     with duckdb.connect(str(warehouse.marts_file)) as con:
         con.execute(
-            "create or replace table meta_publication as select date '2025-03-01' as as_of_date, "
+            f"create or replace table meta_publication as select date '{settings.as_of}' as as_of_date, "
             "timestamp '2025-03-02' as published_at, '' as code_version, '' as input_hash, "
             "'EUR' as reporting_currency, 'UTC' as reporting_timezone, 1 as checks_passed, 0 as checks_warned, "
             "'r' as run_id, null::timestamp as previous_published_at"
@@ -257,6 +257,52 @@ def test_alerts_of_the_business_are_told_once(warehouse, inbox):
     tell(night_of(warehouse, 10, [], inbox, alerts=["NPS fell to 10"]))
     tell(night_of(warehouse, 10, [], inbox, alerts=["NPS fell to 10", "NPS fell to 9"]))
     assert [post["raised"] for post in inbox.posts[1:]] == [["- [warning] nps_dip: NPS fell to 9"]]
+
+
+def test_the_file_of_a_day_names_its_alerts_after_every_run(warehouse):
+    alerts = ["NPS fell to 10", "NPS fell to 9"]
+    file = warehouse.alerts / "2025-03-10.md"
+    for problems in ([], [], [NULLS]):  # twice published, then blocked: the alerts stand in the published file
+        tell(night_of(warehouse, 10, problems, alerts=alerts))
+        assert [line for line in file.read_text().splitlines() if "nps_dip" in line] == [
+            "- [warning] nps_dip: NPS fell to 10",
+            "- [warning] nps_dip: NPS fell to 9",
+        ]
+    tell(night_of(warehouse, 11, [NULLS]))
+    assert "nps_dip" not in (warehouse.alerts / "2025-03-11.md").read_text(), "alerts of the day before"
+
+
+def test_a_plus_in_an_address_is_one(warehouse, inbox):
+    inbox.smtp = inbox.smtp.replace("ann@", "ops+kpi@")
+    assert tell(night_of(warehouse, 10, [DELETIONS], inbox)).failed == []
+    assert inbox.mails[0][0] == ["ops+kpi@example.org", "bob@example.org"]
+
+
+@pytest.mark.parametrize("left", ["", "\0\0\0", '{"as_of": '])
+def test_a_memory_that_a_power_cut_broke_is_lost_and_said_to_be(warehouse, left):
+    tell(night_of(warehouse, 10, [DELETIONS]))
+    state = warehouse.alerts / "state.json"
+    state.write_text(left)
+    assert tell(night_of(warehouse, 11, [DELETIONS])).failed == []
+    text = (warehouse.alerts / "2025-03-11.md").read_text()
+    assert "## New" in text
+    assert f"What was told before is told as new: {state} can't be read" in text
+    tell(night_of(warehouse, 12, [DELETIONS]))
+    text = (warehouse.alerts / "2025-03-12.md").read_text()
+    assert "(since 2025-03-11)" in text
+    assert "can't be read" not in text
+
+
+def test_a_memory_is_on_disk_before_it_takes_the_place_of_the_one_before(warehouse, monkeypatch):
+    tell(night_of(warehouse, 10, [DELETIONS]))
+    before = (warehouse.alerts / "state.json").read_bytes()
+
+    def lost(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", lost)
+    assert tell(night_of(warehouse, 11, [NULLS])).failed == ["digest: OSError: [Errno 5] Input/output error"]
+    assert (warehouse.alerts / "state.json").read_bytes() == before
 
 
 def test_rows_in_quarantine_stay_open_until_they_are_gone(warehouse, inbox):
