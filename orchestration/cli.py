@@ -7,7 +7,9 @@ Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 int
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import pwd
 import sys
 import traceback
 import uuid
@@ -22,6 +24,8 @@ from orchestration.variables import UsageError, describe_vars
 from orchestration.warehouse import Warehouse, exclusive
 
 REFUSED_SHOWN = 20
+# What the operating system answers where another account, or a disk that can be written, is wanted.
+NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ACCESS:
+            print(f"csw: {_no_access(error)}", file=sys.stderr)
+            return REFUSED
         print(f"csw: internal failure: {type(error).__name__}: {error}\n{_trace_note(options)}", file=sys.stderr)
         return FAILED
+
+
+def _no_access(error: OSError) -> str:
+    try:
+        account = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run as an account without a name
+        account = str(os.geteuid())
+    return (
+        f"account {account} has no access to {error.filename}: {error.strerror}; run csw as the account that runs the "
+        "nights, on a disk that can be written"
+    )
 
 
 def _trace_note(options: argparse.Namespace) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -87,6 +89,45 @@ def test_another_account_reads_what_is_published_and_can_write_nothing(warehouse
     )
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
     assert {path: path.stat().st_mtime_ns for path in warehouse.root.rglob("*")} == before
+
+
+_COMMANDS_AS_NOBODY = """
+import os, sys
+import dashboard.site, orchestration.erasing, orchestration.publishing, orchestration.replaying, orchestration.summary
+from orchestration.cli import main
+os.setgroups([]); os.setgid({nobody}); os.setuid({nobody})
+for command in (["status"], ["quarantine"], ["replay"], ["rollback"], ["dashboard"], ["erase", "--contact", "c1"]):
+    print(command[0], main([*command, "--warehouse", sys.argv[1]]), file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_commands_of_another_account_are_refused_in_a_line(warehouse):
+    (warehouse.root / ".lock").touch(mode=0o644)
+    code = _COMMANDS_AS_NOBODY.format(nobody=NOBODY)
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(warehouse.root)], capture_output=True, text=True, check=False
+    )
+    no_access = f"csw: account {pwd.getpwuid(NOBODY).pw_name} has no access to {warehouse.root}/"
+    way_on = ": Permission denied; run csw as the account that runs the nights, on a disk that can be written"
+    lines = said.stderr.splitlines()
+    assert [line.removeprefix(no_access).removesuffix(way_on) for line in lines] == [
+        *("runs/last.json", "status 2"),
+        *("build/warehouse.duckdb", "quarantine 2"),
+        *("build/warehouse.duckdb", "replay 2"),
+        *(".lock", "rollback 2"),
+        *(".lock", "dashboard 2"),
+        *("build/warehouse.duckdb", "erase 2"),
+    ]
+
+
+def test_a_disk_that_cannot_be_written_is_said(warehouse, monkeypatch, capsys):
+    def read_only(path, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("os.open", read_only)
+    assert main(["rollback", "--warehouse", str(warehouse.root)]) == 2
+    assert f"no access to {warehouse.root / '.lock'}: Read-only file system" in capsys.readouterr().err
 
 
 def test_even_the_owner_does_not_write_into_a_published_file_by_mistake(warehouse):
