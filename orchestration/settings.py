@@ -129,10 +129,12 @@ def resolve_settings(
     """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_FORGET_LATER, CSW_VARS,
     CSW_VERSIONS, CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
     CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP, CSW_PSEUDONYM_KEY), then defaults. An option given twice keeps its last value.
+    CSW_MEMORY_LIMIT, which the engine is given where it's opened, is looked at here.
 
     Raises:
         UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, a web server
-            or a mail server, or an as-of date in the future or given twice with different days.
+            or a mail server, a memory that DuckDB can't be granted, or an as-of date in the future or given twice with
+            different days.
     """
     env = os.environ
     given: dict[str, Any] = {}
@@ -153,6 +155,7 @@ def resolve_settings(
         raise UsageError(f"--versions must be a whole number from 1, not {kept_text!r}")
     webhook, smtp = alert_webhook or env.get("CSW_ALERT_WEBHOOK"), alert_smtp or env.get("CSW_ALERT_SMTP")
     _check_addresses(webhook, smtp)
+    _check_memory(env.get("CSW_MEMORY_LIMIT"))
     return Settings(
         landing=Path(landing or env.get("CSW_LANDING") or "landing").absolute(),
         warehouse=Path(warehouse or env.get("CSW_WAREHOUSE") or "warehouse").absolute(),
@@ -192,6 +195,16 @@ def _check_addresses(webhook: str | None, smtp: str | None) -> None:
             or not {"from", "to"} <= {*parse_qs(parts.query)}
         ):
             raise UsageError("--alert-smtp must read smtp://[user:password@]host[:port]?from=a@b&to=c@d[,e@f]")
+
+
+def _check_memory(limit: str | None) -> None:
+    import duckdb
+
+    if limit:
+        try:
+            duckdb.connect(config={"memory_limit": limit}).close()
+        except duckdb.Error as error:
+            raise UsageError(f"CSW_MEMORY_LIMIT must be a size such as 600MB or 2GB, not {limit!r}") from error
 
 
 def _is_on(text: str | None) -> bool:

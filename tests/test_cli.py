@@ -9,14 +9,16 @@ from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
+import jinja2
 import pytest
+import yaml
 
 from orchestration.cli import _parser, _settings, main
 from orchestration.night import Night
 from orchestration.settings import now_utc, resolve_settings, split_assignments
 from orchestration.summary import command_to_go_on
-from orchestration.variables import UsageError, var_defaults
-from orchestration.warehouse import Warehouse, exclusive
+from orchestration.variables import PROJECT_DIR, UsageError, var_defaults
+from orchestration.warehouse import Warehouse, exclusive, open_database
 
 
 def test_several_vars_after_one_option_and_the_option_repeated():
@@ -160,6 +162,22 @@ def test_wrong_use_ends_with_two_and_says_why(arguments, tmp_path, capsys):
     assert arguments[-1].split("=")[0].split("/")[-1].removeprefix("--") in said
     assert "Traceback" not in said
     assert not (tmp_path / "wh" / "marts.duckdb").exists()
+
+
+def test_memory_is_a_size_and_an_empty_one_is_the_default(monkeypatch):
+    monkeypatch.setenv("CSW_MEMORY_LIMIT", "lots")
+    with pytest.raises(UsageError, match="CSW_MEMORY_LIMIT must be a size such as 600MB or 2GB, not 'lots'"):
+        resolve_settings()
+    profile = yaml.safe_load((PROJECT_DIR / "profiles.yml").read_text())["customer_success_warehouse"]
+    written = jinja2.Template(profile["outputs"]["duckdb"]["settings"]["memory_limit"])
+    for given, granted in (("", "600MB"), ("2GB", "2GB")):
+        monkeypatch.setenv("CSW_MEMORY_LIMIT", given)
+        resolve_settings()
+        assert written.render(env_var=os.environ.get) == granted
+        with open_database(":memory:", spill=PROJECT_DIR) as con, duckdb.connect() as other:
+            other.execute("set memory_limit = $granted", {"granted": granted})
+            limits = [one.execute("select current_setting('memory_limit')").fetchone() for one in (con, other)]
+        assert limits[0] == limits[1]
 
 
 def test_an_unknown_var_lists_all_of_them(capsys):
