@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -80,8 +81,10 @@ def read_repaired(file: Path) -> dict[str, str]:
     """The repaired raw lines of a file that `export_rows` wrote, by quarantine id.
 
     Raises:
-        UsageError: the file can't be read, or lacks one of the two columns that count.
+        UsageError: the file can't be read, lacks one of the two columns that count, or has a line with more or fewer
+            fields than its header: an empty raw_line drops a row, a missing one is a mishap.
     """
+    csv.field_size_limit(sys.maxsize)  # the loader knows no limit that a text of Python's csv has by itself
     try:
         with file.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
@@ -89,7 +92,14 @@ def read_repaired(file: Path) -> dict[str, str]:
                 raise UsageError(
                     f"{file} must have the columns quarantine_id and raw_line, as csw quarantine --out writes"
                 )
-            return {row["quarantine_id"]: row["raw_line"] for row in reader}
+            repaired = {}
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UsageError(
+                        f"{file}:{reader.line_num}: more or fewer fields than the header names; put raw_line in quotes"
+                    )
+                repaired[row["quarantine_id"]] = row["raw_line"]
+            return repaired
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} can't be read: {error}") from error
 

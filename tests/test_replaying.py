@@ -253,6 +253,17 @@ def test_what_is_shown_and_what_is_refused(dirty, tmp_path):
         read_repaired(tmp_path / "other.csv")
 
 
+def test_a_mended_line_may_be_long_but_no_field_may_lack(tmp_path):
+    file, long = tmp_path / "rows.csv", "c1," + "x" * 200_000
+    with file.open("w", newline="") as handle:
+        csv.writer(handle).writerows([("quarantine_id", "raw_line"), ("q1", long), ("q2", "")])
+    assert read_repaired(file) == {"q1": long, "q2": ""}
+    for given_back in ("q1\n", "q1,c1,10\n"):
+        file.write_text("quarantine_id,raw_line\n" + given_back)
+        with pytest.raises(UsageError, match=r"rows\.csv:2: more or fewer fields than the header names"):
+            read_repaired(file)
+
+
 def test_a_clock_that_went_back_does_not_make_a_delivery_older(tmp_path):
     warehouse = make_warehouse(tmp_path / "warehouse")
     folder = tmp_path / "landing" / "fin_costs"
