@@ -23,11 +23,11 @@
     {{ return(found) }}
 {%- endmacro %}
 
-{#- The landed rows and those of every enabled adapter that fills this table (model `<adapter>__<table>`). -#}
+{#- The landed rows and those of every adapter in force that fills this table (model `<adapter>__<table>`). -#}
 {% macro landed_rows(area, table) -%}
     {%- set names = raw_columns(table) | map(attribute='name') | list + ['_deleted'] -%}
     select {{ names | join(', ') }} from {{ source(area, table) }}
-    {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, table) %}
+    {%- for adapter_name in adapters_filling(table) %}
     union all
     select {{ names | join(', ') }} from {{ ref(adapter_name ~ '__' ~ table) }}
     {%- endfor %}

@@ -16,7 +16,7 @@
     {%- set names = columns | join(', ') -%}
     (
         select {{ names }}, _load_id from {{ source('product', 'product_events') }}
-        {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') %}
+        {%- for adapter_name in adapters_filling('product_events') %}
         union all
         select {{ names }}, 0 as _load_id from {{ ref(adapter_name ~ '__product_events') }}
         {%- endfor %}
@@ -25,11 +25,7 @@
 
 {#- True where `this` can be added to: an adapter's rows have no loads, so they are counted anew every night. -#}
 {% macro adds_to_what_stands() -%}
-    {%- set filling = [] -%}
-    {%- for adapter_name in var('adapters') if adapter_fills(adapter_name, 'product_events') -%}
-        {%- do filling.append(adapter_name) -%}
-    {%- endfor -%}
-    {{ return(execute and is_incremental() and not filling) }}
+    {{ return(execute and is_incremental() and not adapters_filling('product_events')) }}
 {%- endmacro %}
 
 {#- The first row of a query as a list, at run time only. -#}

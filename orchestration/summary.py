@@ -197,4 +197,4 @@ def told_lines(told: Mapping[str, Any] | None) -> list[str]:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
+    return ",".join(value) if isinstance(value, dict) else str(value)

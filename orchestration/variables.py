@@ -16,7 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
+from orchestration.contract import TABLES
+
 PROJECT_DIR = Path(__file__).resolve().parents[1]
+ADAPTERS_DIR = PROJECT_DIR / "models" / "adapters"
 
 
 class UsageError(Exception):
@@ -83,12 +86,28 @@ def _day(text: str) -> str:
     return date.fromisoformat(text).isoformat()
 
 
-def _adapters(text: str) -> list[str]:
+def _adapters(text: str) -> dict[str, list[str]]:
     """names of folders in models/adapters with commas between them"""
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if not all(re.fullmatch(r"\w+", name) and (PROJECT_DIR / "models" / "adapters" / name).is_dir() for name in names):
+    if not all(re.fullmatch(r"\w+", name) and (ADAPTERS_DIR / name).is_dir() for name in names):
         raise ValueError
-    return names
+    return {name: _tables_filled(ADAPTERS_DIR / name) for name in names}
+
+
+def _tables_filled(adapter: Path) -> list[str]:
+    """The raw tables that the models of an adapter's folder are named after.
+
+    Raises:
+        UsageError: there is none, so nothing would be read.
+    """
+    models = [path.stem for path in adapter.iterdir() if path.suffix in (".sql", ".py")]
+    tables = [table for table in TABLES if f"{adapter.name}__{table}" in models]
+    if not tables:
+        raise UsageError(
+            f"adapter {adapter.name!r} fills no raw table: its models are "
+            f"models/adapters/{adapter.name}/{adapter.name}__<raw table>.sql"
+        )
+    return tables
 
 
 def _folder(text: str) -> str:
@@ -149,7 +168,7 @@ def parse_var(assignment: str) -> tuple[str, Any]:
 def describe_vars() -> str:
     """The vars, what they take and their defaults, one a line."""
     lines = [
-        f"  {name} = {default if default not in (None, []) else '(none)'}  ({PARSERS.get(name, _text).__doc__})"
+        f"  {name} = {default if default not in (None, {}) else '(none)'}  ({PARSERS.get(name, _text).__doc__})"
         for name, default in var_defaults().items()
     ]
     return "vars:\n" + "\n".join(lines)

@@ -17,7 +17,7 @@ from orchestration.cli import _parser, _settings, main
 from orchestration.night import Night
 from orchestration.settings import now_utc, resolve_settings, split_assignments
 from orchestration.summary import command_to_go_on
-from orchestration.variables import PROJECT_DIR, UsageError, var_defaults
+from orchestration.variables import PROJECT_DIR, UsageError, parse_var, var_defaults
 from orchestration.warehouse import Warehouse, exclusive, open_database
 
 
@@ -60,11 +60,25 @@ def test_options_come_from_the_environment_and_the_command_line_wins(monkeypatch
     assert (settings.landing, settings.warehouse) == (tmp_path / "in", tmp_path / "wh")
     assert settings.as_of == date(2025, 2, 28)
     assert dict(settings.given_vars) == {
-        "adapters": ["ravenstack"],
+        "adapters": parse_var("adapters=ravenstack")[1],
         "reporting_currency": "EUR",
         "min_responses": 9,
     }
     assert settings.versions == 3
+
+
+def test_an_adapter_fills_the_tables_that_its_models_are_named_after(monkeypatch, tmp_path):
+    ten = "crm_accounts billing_subscriptions billing_subscription_items product_features product_events"
+    ten += " support_tickets support_ticket_events surveys survey_responses feedback_items"
+    assert parse_var("adapters=ravenstack") == ("adapters", {"ravenstack": ten.split()})
+    monkeypatch.setattr("orchestration.variables.ADAPTERS_DIR", tmp_path)
+    models = [("mine", "fin_costs.sql"), ("mine", "crm_users.py"), ("mine", "helper.sql"), ("typo", "user.sql")]
+    for adapter, model in models:
+        (tmp_path / adapter).mkdir(exist_ok=True)
+        (tmp_path / adapter / f"{adapter}__{model}").touch()
+    assert parse_var("adapters=mine") == ("adapters", {"mine": ["crm_users", "fin_costs"]})
+    with pytest.raises(UsageError, match=r"'typo' fills no raw table: .* models/adapters/typo/typo__<raw table>\.sql"):
+        parse_var("adapters=mine,typo")
 
 
 def test_a_comma_parts_assignments_only_before_a_name():
