@@ -256,6 +256,8 @@ def _node_problem(night: Night, node: NodeResult) -> Problem:
     if node.is_test and node.status != "error":
         what = f"test {node.name}: {node.failures} rows fail" + (f" ({node.description})" if node.description else "")
         remedy = "mend these rows in the source and deliver them again, then run again"
+        if (node.attached_node or "").startswith("seed."):
+            remedy = f"mend seeds/{table}.csv, then run again"
     else:
         what = f"{node.resource_type} {node.name} failed: {node.message}"
         remedy = "see the model; the message above is the database's"
