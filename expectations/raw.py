@@ -6,10 +6,21 @@ goes on. Rows that can't be by themselves never get here: loading quarantines th
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 from expectations.contradictions import CAUSES
 from expectations.rules import Rule, Severity, Suite
+from orchestration.variables import PROJECT_DIR
 
 AREAS = ("crm", "billing", "product", "support", "surveys", "cs", "finance")
+
+
+def activity_types(seeds: Path) -> tuple[str, ...]:
+    """The types of activities that the seed gives a weight: the contract's, unless the user changed them."""
+    with (seeds / "engagement_weights.csv").open(newline="", encoding="utf-8") as handle:
+        return tuple(row["activity_type"] for row in csv.DictReader(handle))
+
 
 # Values that the contract names but that only describe a row: another one is shown and let through.
 DESCRIBED = {
@@ -27,16 +38,7 @@ DESCRIBED = {
         "web_form",
         "sales_call",
     ),
-    ("cs_activities", "activity_type"): (
-        "email",
-        "call",
-        "meeting",
-        "training",
-        "qbr",
-        "exec_sponsor_visit",
-        "onboarding_session",
-        "onsite",
-    ),
+    ("cs_activities", "activity_type"): activity_types(PROJECT_DIR / "seeds"),
     ("cs_advocacy", "advocacy_type"): (
         "referral",
         "review",
@@ -214,7 +216,8 @@ def _column_rules(area: str) -> list[Rule]:
         rule(
             "values_are_known",
             "n_unknown",
-            "The contract does not name these values: correct them in the source, or add them to the contract.",
+            "The contract does not name these values: correct them in the source, or add them to the contract, a "
+            "type of activity to seeds/engagement_weights.csv.",
             max_value=0,
         ),
         rule(

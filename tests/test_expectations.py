@@ -10,7 +10,7 @@ from expectations.arrivals import OPS_TABLES, accept_arrivals, profile_arrivals
 from expectations.judging import RAW_HOURS
 from expectations.marts import FAMILIES, MART_SUITES
 from expectations.profiles import profile_marts
-from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, RAW_SUITES, UNUSUAL
+from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, RAW_SUITES, UNUSUAL, activity_types
 from expectations.rules import Rule, Suite
 from expectations.runner import run_suites
 from orchestration.contract import TABLES
@@ -100,6 +100,17 @@ def test_strange_values_that_decide_nothing_are_named_and_let_through(nights):
     ]
     assert nights.findings["numbers_are_in_range", "feedback_items"].rows == [
         "column_name=sentiment, examples=1.5, n_rows=1, n_out_of_range=1"
+    ]
+
+
+def test_a_type_of_activity_that_the_seed_weighs_is_known(nights, monkeypatch, tmp_path):
+    (tmp_path / "engagement_weights.csv").write_text("activity_type,weight\ncall,3\nwebinar,5\n")
+    monkeypatch.setitem(DESCRIBED, ("cs_activities", "activity_type"), activity_types(tmp_path))
+    header = "activity_id,account_id,user_id,activity_type,direction,is_automated,status,occurred_at"
+    came = [f"x{n},a1,u1,{kind},outbound,false,completed,2024-12-01" for n, kind in enumerate(["Webinar", "podcast"])]
+    nights.run({"cs_activities": [header, *came]})
+    assert nights.findings["values_are_known", "cs_activities"].rows == [
+        "column_name=activity_type, examples=podcast, n_rows=2, n_unknown=1"
     ]
 
 

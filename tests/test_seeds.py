@@ -1,4 +1,4 @@
-"""The seeds that people edit: what is wrong is told by the name of one data test, what is right passes.
+"""The seeds that people edit: a typing error is told by the name of one data test, what is right passes.
 
 The data tests are asked on rows made by hand.
 """
@@ -50,6 +50,22 @@ def test_weights_with_a_decimal_add_up_to_100_when_they_do(seeds, last, failing)
     weights = {"adoption": 22.2, "usage": 22.2, "support_csat": 22.2, "nps": 11.1, "engagement": 11.1, "billing": last}
     rows = ", ".join(f"('*', '*', '{component}', {weight})" for component, weight in weights.items())
     assert seeds.failing("health_weights", rows) == failing
+
+
+@pytest.mark.parametrize(
+    ("seed", "right", "wrong", "name"),
+    [
+        (
+            "engagement_weights",
+            "('webinar', 5, true, 'meeting')",
+            "('Webinar', 5, true, 'meeting')",
+            "engagement_weights_types_are_lower_case",
+        ),
+    ],
+)
+def test_a_typing_error_blocks_by_name(seeds, seed, right, wrong, name):
+    assert seeds.failing(seed, right) == {}
+    assert seeds.failing(seed, wrong) == {name: "error"}
 
 
 @pytest.mark.parametrize(
