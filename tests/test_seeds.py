@@ -14,6 +14,9 @@ import pytest
 from orchestration.data_tests import TESTS_FILE, NodeResult
 from orchestration.night import _node_problem
 
+TARGET = "'2024-01-01', '2024-12-31', 'Head', 'Lose fewer'"
+RULE = "null, 'message', 'description'"
+
 
 class Seeds:
     """Empty seeds in a database of the name that the tests were compiled for, and the tests of each."""
@@ -56,16 +59,80 @@ def test_weights_with_a_decimal_add_up_to_100_when_they_do(seeds, last, failing)
     ("seed", "right", "wrong", "name"),
     [
         (
+            "health_weights",
+            "('*', '*', 'usage', 100), ('smb', 'paused', 'usage', 100)",
+            "('*', '*', 'usage', 100), ('smb', 'pausd', 'usage', 100)",
+            "health_weights_stages_are_those_of_customers",
+        ),
+        (
+            "playbooks",
+            "('no_touch', '*', '*', 6, 'check_in', 'Get in touch')",
+            "('no_touch', '*', 'onbording', 6, 'check_in', 'Get in touch')",
+            "playbooks_stages_are_those_of_customers",
+        ),
+        (
             "engagement_weights",
             "('webinar', 5, true, 'meeting')",
             "('Webinar', 5, true, 'meeting')",
             "engagement_weights_types_are_lower_case",
         ),
+        (
+            "alert_rules",
+            f"('fcr_drop', 'info', null, 'cut', 'quarter', {RULE})",
+            f"('frc_drop', 'info', null, 'cut', 'quarter', {RULE})",
+            "alert_rules_have_a_condition",
+        ),
+        *(
+            (
+                "alert_rules",
+                f"('{alert}', 'info', null, 'cut', '{right}', {RULE})",
+                f"('{alert}', 'info', null, 'cut', '{wrong}', {RULE})",
+                "alert_rules_judge_periods_that_they_can",
+            )
+            for alert, right, wrong in [
+                ("dormant_14_days", "day", "month"),
+                ("expansion_sudden_drop", "quarter", "month"),
+                ("time_to_value_worse", "month", "quarter"),
+                ("nps_dip", "month", "day"),
+            ]
+        ),
+        (
+            "source_freshness",
+            "('crm_accounts', 24)",
+            "('crm_acounts', 24)",
+            "source_freshness_tables_exist",
+        ),
+        ("segment_map", "('key account', 'enterprise')", "('Key account', 'enterprise')", "segment_map_is_lower_case"),
+        ("churn_reason_map", "('too dear', 'price')", "('too dear ', 'price')", "churn_reason_map_is_lower_case"),
     ],
 )
 def test_a_typing_error_blocks_by_name(seeds, seed, right, wrong, name):
+    seeds.con.execute("create table intermediate.int_landed_tables as select 'crm_accounts' as source_table")
     assert seeds.failing(seed, right) == {}
     assert seeds.failing(seed, wrong) == {name: "error"}
+
+
+@pytest.mark.parametrize(
+    ("target", "is_met"),
+    [
+        ("'month', 'industry', 'airlines'", True),
+        ("'month', 'industry', 'airline'", False),
+        ("'month', 'industri', 'airlines'", False),
+        # the CRM may yet name a customer of this segment, and a company of three months has no ttm
+        ("'month', 'segment', 'smb'", True),
+        ("'ttm', 'industry', 'airline'", True),
+    ],
+)
+def test_a_target_of_a_cut_that_does_not_exist_is_shown(seeds, target, is_met):
+    seeds.con.execute("insert into seeds.kpi_catalog (kpi_id) values ('customer_churn_rate')")
+    seeds.con.execute("insert into seeds.segment_map values ('small', 'smb')")
+    seeds.con.execute(
+        """create table intermediate.int_kpi_values as
+        select 'customer_churn_rate' as kpi_id, 'month' as period_type, * from (values
+        ('all', 'all'), ('industry', 'airlines')) as cells(segment_type, segment_value)"""
+    )
+    expected = {} if is_met else {"kpi_targets_are_for_cuts_that_exist": "warn"}
+    assert seeds.failing("kpi_targets", f"('customer_churn_rate', {target}, 0.02, 0.01, {TARGET})") == expected
 
 
 @pytest.mark.parametrize(
