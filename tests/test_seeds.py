@@ -71,6 +71,24 @@ def test_weights_with_a_decimal_add_up_to_100_when_they_do(seeds, last, failing)
             "playbooks_stages_are_those_of_customers",
         ),
         (
+            "health_component_rules",
+            "('nps', 30, 0, 0), ('nps', 30, 10, 100), ('billing', null, 0, 100)",
+            "('nps', 30, 0, 0), ('nps', 60, 10, 100), ('billing', null, 0, 100)",
+            "health_component_rules_one_window_a_component",
+        ),
+        (
+            "health_component_rules",
+            "('usage', 14, 0, 0)",
+            "('usage', null, 0, 0)",
+            "health_component_rules_one_window_a_component",
+        ),
+        (
+            "health_component_rules",
+            "('billing', null, 0, 100)",
+            "('billing', 90, 0, 100)",
+            "health_component_rules_one_window_a_component",
+        ),
+        (
             "engagement_weights",
             "('webinar', 5, true, 'meeting')",
             "('Webinar', 5, true, 'meeting')",

@@ -1,4 +1,4 @@
--- Grain: customer x day to be scored: entitled features and seats, and how many of them were used in the last 28 days.
+-- Grain: customer x day to be scored: entitled features and seats, and how many of them were used in their windows.
 with days as (
     select * from {{ ref('int_health_days') }}
 ),
@@ -33,6 +33,10 @@ holdings as (
     group by customers.account_id, customers.score_date, pieces.plan_id
 ),
 
+spans as (
+    select distinct component, window_days from {{ ref('health_component_rules') }} where component in ('adoption', 'usage')
+),
+
 seats as (
     select account_id, score_date, nullif(max(quantity), 0) as n_seats from holdings group by account_id, score_date
 ),
@@ -47,20 +51,23 @@ entitled as (
             and holdings.score_date < plan_features.valid_to
 ),
 
--- few days: the months that 28 days reach into are found before they meet the accounts
+-- few days: the months that a window reaches into are found before they meet the accounts
 day_months as (
-    select score_date, {{ month_of('score_date') }} as month from days
-    union
-    select score_date, {{ month_of(add_days('score_date', -27)) }} as month from days
+    select
+        spans.component, days.score_date, months.month,
+        {{ recent_bits('months.month', 'days.score_date', 'spans.window_days') }} as recent_days
+    from days
+    cross join spans
+    inner join {{ ref('int_months') }} as months
+        on
+            days.score_date >= months.month
+            and {{ month_of(add_days('days.score_date', '1 - spans.window_days')) }} <= months.month
 ),
 
 windows as (
     select
-        account_ids.source_account_id,
-        customers.account_id,
-        customers.score_date,
-        day_months.month,
-        {{ recent_bits('day_months.month', 'day_months.score_date', 28) }} as recent_days
+        account_ids.source_account_id, customers.account_id, customers.score_date,
+        day_months.component, day_months.month, day_months.recent_days
     from customers
     inner join account_ids on customers.account_id = account_ids.account_id
     inner join day_months on customers.score_date = day_months.score_date
@@ -71,7 +78,7 @@ used_features as (
     from windows
     inner join {{ ref('int_usage_feature_months') }} as usage
         on windows.source_account_id = usage.source_account_id and windows.month = usage.month
-    where (usage.day_mask & windows.recent_days) <> 0
+    where windows.component = 'adoption' and (usage.day_mask & windows.recent_days) <> 0
 ),
 
 active_users as (
@@ -79,7 +86,7 @@ active_users as (
     from windows
     inner join {{ ref('int_usage_user_months') }} as usage
         on windows.source_account_id = usage.source_account_id and windows.month = usage.month
-    where (usage.day_mask & windows.recent_days) <> 0
+    where windows.component = 'usage' and (usage.day_mask & windows.recent_days) <> 0
     group by windows.account_id, windows.score_date
 ),
 

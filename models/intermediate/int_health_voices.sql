@@ -8,6 +8,12 @@ answers as (
     where is_valid and survey_type in ('nps', 'csat')
 ),
 
+windows as (
+    select distinct case when component = 'nps' then 'nps' else 'csat' end as survey_type, window_days
+    from {{ ref('health_component_rules') }}
+    where component in ('nps', 'support_csat')
+),
+
 surveyed as (
     select
         customers.account_id,
@@ -25,7 +31,10 @@ surveyed as (
         on
             customers.account_id = answers.account_id
             and customers.score_date >= answers.responded_on
-            and {{ add_days('customers.score_date', -180) }} < answers.responded_on
+    inner join windows
+        on
+            answers.survey_type = windows.survey_type
+            and {{ add_days('customers.score_date', '-windows.window_days') }} < answers.responded_on
     -- an answer counts until the day of the one that takes its place
     where answers.reject_reason is null or answers.answered_again_on > customers.score_date
 ),
@@ -37,8 +46,8 @@ final as (
         avg(case when survey_type = 'nps' and recency = 1 then cast(score as double) end) as mean_nps,
         count(case when survey_type = 'nps' and recency = 1 then 1 end) as n_nps,
         max(case when survey_type = 'nps' then responded_on end) as nps_on,
-        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} then 1 end) as n_csat,
-        count(case when survey_type = 'csat' and responded_on > {{ add_days('score_date', -90) }} and is_positive then 1 end) as n_satisfied,
+        count(case when survey_type = 'csat' then 1 end) as n_csat,
+        count(case when survey_type = 'csat' and is_positive then 1 end) as n_satisfied,
         max(case when survey_type = 'csat' then responded_on end) as csat_on
     from surveyed
     group by account_id, score_date
