@@ -27,7 +27,9 @@ loads as (
 ),
 
 refused as (
-    select table_name, count(*) as n_rows from {{ source('ops', 'quarantine') }} group by table_name
+    select table_name, count(*) as n_rows from {{ source('ops', 'quarantine') }}
+    where status = 'open'
+    group by table_name
 ),
 
 rules as (
