@@ -45,6 +45,7 @@ measured as (
     select
         compared.*,
         periods.closing_date,
+        periods.is_complete,
         {{ days_between('compared.month', 'periods.closing_date') }} + 1 as n_days,
         {{ days_between('compared.last_event_so_far_on', 'periods.closing_date') }} as days_since_last_event
     from compared
@@ -57,6 +58,7 @@ final as (
         'month' as period_type,
         month as period_start,
         closing_date as cut_date,
+        is_complete,
         n_days,
         n_events,
         previous_n_events,

@@ -68,7 +68,7 @@ class Usage:
             "active_user_days": user_days,
             "avg_active_days_per_user": share(user_days, users),
             "stickiness": share(user_days, users * ((last - month).days + 1)),
-            "change_vs_previous_month": share(len(events) - before, before),
+            "change_vs_previous_month": share(len(events) - before, before) if last == month_end(month) else None,
             "days_since_last_event": silent,
             "is_dormant": is_paying and (silent is None or silent >= DORMANT_AFTER_DAYS),
         }

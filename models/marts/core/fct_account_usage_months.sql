@@ -13,7 +13,7 @@ final as (
         active_user_days,
         {{ ratio('active_user_days', 'monthly_active_users') }} as avg_active_days_per_user,
         {{ ratio('active_user_days', 'n_days * monthly_active_users') }} as stickiness,
-        {{ ratio('n_events', 'previous_n_events') }} - 1 as change_vs_previous_month,
+        case when is_complete then {{ ratio('n_events', 'previous_n_events') }} - 1 end as change_vs_previous_month,
         cast(days_since_last_event as integer) as days_since_last_event,
         is_dormant
     from usage_facts
