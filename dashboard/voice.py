@@ -173,11 +173,11 @@ def pain_points(sheet: Sheet) -> Picture:
         "mart_feedback_themes",
         ["month", "theme", "source"],
         ["n_items_change", "mean_sentiment", "arr_affected", "open_action_id", "impact_rank", "negative_share"],
-        f"month = '{month}' and source = 'all' and theme <> 'unclassified' and mean_sentiment is not null and n_items > 0",
+        f"month = '{month}' and source = 'all' and theme <> 'unclassified' and not is_suppressed",
         order="arr_affected desc, theme",
     )
     if not rows:
-        return nothing("What customers talk about", caption, "no feedback with a theme in a complete month yet")
+        return nothing("What customers talk about", caption, "no theme of enough feedback in a complete month yet")
     canvas = sheet.canvas()
     bubbles = []
     for row in rows:
@@ -232,9 +232,10 @@ def pain_points(sheet: Sheet) -> Picture:
         ["unclassified_share"],
         f"{WHOLE} and period_type = 'month' and period_start = '{month}'",
     )
-    notes = Markup('<p class="small muted">Without a theme, and not drawn: {} of the feedback of {}.</p>').format(
-        sheet.writer.show(whole.figure("unclassified_share"), "share"), time(month, month_name(month, long=True))
-    )
+    notes = Markup(
+        '<p class="small muted">Without a theme, and not drawn: {} of the feedback of {}. '
+        "Nor are themes of too little feedback.</p>"
+    ).format(sheet.writer.show(whole.figure("unclassified_share"), "share"), time(month, month_name(month, long=True)))
     return Picture(title, caption, [canvas.draw(chart, "Themes of feedback")], notes)
 
 

@@ -265,6 +265,20 @@ def test_a_theme_of_which_nobody_complains_hurts_no_revenue(altered, share, is_t
     assert ("hurts most revenue" in voice.pain_points(sheet).title) == is_told
 
 
+@pytest.mark.parametrize("shown", ["integrations", "none"])
+def test_a_theme_of_too_little_feedback_is_not_drawn_and_hurts_nothing(altered, shown):
+    """Pricing would be the first of its month, but only the theme that is shown may be named."""
+    sheet = altered(
+        f"""update mart_feedback_themes set is_suppressed = theme <> '{shown}', negative_share = 0.5,
+        impact_rank = if(theme = 'pricing', 1, 2)"""
+    )
+    picture = voice.pain_points(sheet)
+    [panel] = picture.panels
+    figures = read_page(panel.svg).figures if panel.svg else []
+    assert {json.loads(mark.attributes["data-key"])["theme"] for mark in figures} == {shown} - {"none"}
+    assert picture.title.startswith("Integrations hurts most revenue" if figures else "What customers talk about")
+
+
 def test_the_share_of_feedback_without_a_theme_stands_below_the_themes(altered):
     sheet = altered("update kpi_feedback_sentiment set unclassified_share = 0.125 where segment_type = 'all'")
     assert ">12 %</data> of the feedback of <time" in voice.pain_points(sheet).notes

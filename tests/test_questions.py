@@ -110,6 +110,19 @@ def test_q9_pain_points_touch_money(sample):
     assert all(row["arr_affected"] >= 0 and row["n_accounts"] <= row["n_items"] for row in answer(sample, "Q9"))
 
 
+def test_q9_a_theme_is_suppressed_where_its_kpi_is(sample):
+    cells = sample.rows(
+        """select themes.is_suppressed, cells.is_suppressed, count(*)
+        from mart_feedback_themes as themes
+        inner join kpi_feedback_sentiment as cells
+            on cells.period_type = 'month' and cells.period_start = themes.month
+            and cells.segment_type = 'theme' and cells.segment_value = themes.theme
+        where themes.source = 'all' group by all"""
+    )
+    assert {(theme, cell) for theme, cell, _ in cells} == {(True, True), (False, False)}
+    assert sum(count for *_, count in cells) > 100
+
+
 def test_q10_the_score_tells_who_leaves_and_shuffled_scores_do_not(sample):
     rows = answer(sample, "Q10")
     pooled = [

@@ -46,6 +46,7 @@ counted as (
         source,
         count(*) as n_items,
         count(distinct account_id) as n_accounts,
+        count(sentiment) as n_judged,
         {{ exact_mean('sentiment') }} as mean_sentiment,
         {{ ratio("count(case when sentiment_label = 'negative' then 1 end)", 'count(sentiment)') }} as negative_share,
         {{ ratio("count(case when nps_category = 'promoter' then 1 end)", 'count(nps_category)') }} as promoter_share
@@ -88,7 +89,8 @@ final as (
             order by cast(measured.arr_affected as double) * coalesce(measured.negative_share, 0) desc
         ) as bigint) as impact_rank,
         actions.action_id as open_action_id,
-        case when actions.action_id is not null then 'open' end as open_action_status
+        case when actions.action_id is not null then 'open' end as open_action_status,
+        measured.n_judged < {{ var('min_responses') }} as is_suppressed
     from measured
     inner join months on measured.month = months.period_start
     left join actions on measured.theme = actions.theme and actions.recency = 1
