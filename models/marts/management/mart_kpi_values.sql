@@ -82,7 +82,7 @@ final as (
         case
             when target is null or not is_complete then null
             when start_on > period_end then 'not_due'
-            when value is null then 'no_data'
+            when value is null or is_suppressed then 'no_data'
             -- a miss of exactly the limit is one, whatever binary fractions make of it
             when round(direction * (value - target), 9) >= 0 then 'met'
             when round(direction * (target - value) - 0.1 * abs(target - baseline), 9) < 0 then 'at_risk'
