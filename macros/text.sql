@@ -9,6 +9,7 @@
 {% macro as_said(value, unit) -%}
     case
         when {{ unit }} = 'ratio' then {{ dbt.concat([as_tenths('100 * ' ~ value), "' %'"]) }}
+        when {{ unit }} = 'percentage points' then {{ dbt.concat([as_tenths('100 * ' ~ value), "' percentage points'"]) }}
         when {{ unit }} = 'money' or {{ value }} = floor({{ value }}) then {{ as_count('round(' ~ value ~ ')') }}
         else {{ as_tenths(value) }}
     end

@@ -74,7 +74,12 @@ final as (
         judged_value as value,
         previous_value as previous,
         limit_value as threshold,
-        case when unit = 'score' then 'points' else unit end as unit
+        case
+            when unit = 'score' then 'points'
+            -- how far a rate fell, not by which part of itself
+            when alert_type = 'fcr_drop' then 'percentage points'
+            else unit
+        end as unit
     from limited
     where
         case
