@@ -4,17 +4,9 @@ with answers as (
     where nps_category = 'detractor'
 ),
 
-alerts as (
-    select alert_id, subject_id as response_id from {{ source('history', 'mart_alerts') }}
-    where alert_type = 'detractor_not_followed_up' and raised_on <= {{ as_of_date() }}
-),
-
--- what set an action off is the answer, or the alert about it
 actions as (
-    select coalesce(alerts.response_id, actions.trigger_ref) as response_id, actions.closed_on
-    from {{ ref('stg_cs__actions') }} as actions
-    left join alerts on actions.trigger_ref = alerts.alert_id
-    where actions.action_type = 'detractor_followup' and actions.status = 'done' and actions.closed_on is not null
+    select answered_id as response_id, closed_on from {{ ref('int_action_triggers') }}
+    where action_type = 'detractor_followup' and status = 'done' and closed_on is not null
 ),
 
 touches as (

@@ -11,6 +11,10 @@ actions as (
     select * from {{ ref('stg_cs__actions') }}
 ),
 
+triggers as (
+    select * from {{ ref('int_action_triggers') }}
+),
+
 accounts as (
     select * from {{ ref('dim_accounts') }}
 ),
@@ -36,13 +40,13 @@ mentions as (
 
 -- what answers this very piece comes before what answers its theme; the latest of each
 answering as (
-    select items.feedback_id, actions.action_id, actions.opened_at, 1 as nearness
+    select items.feedback_id, triggers.action_id, triggers.opened_at, 1 as nearness
     from items
-    inner join actions on items.feedback_id = actions.trigger_ref
+    inner join triggers on items.feedback_id = triggers.answered_id
     union all
-    select items.feedback_id, actions.action_id, actions.opened_at, 1 as nearness
+    select items.feedback_id, triggers.action_id, triggers.opened_at, 1 as nearness
     from items
-    inner join actions on items.response_id = actions.trigger_ref
+    inner join triggers on items.response_id = triggers.answered_id
     union all
     select mentions.feedback_id, theme_actions.action_id, theme_actions.opened_at, 2 as nearness
     from mentions
