@@ -71,8 +71,11 @@ final as (
         score_date,
         'engagement' as component,
         cast(days_since_touch as double) as raw_value,
-        {{ dbt.concat([as_count('days_since_touch'), "' days since last touch'"]) }} as detail,
-        last_touch_on as data_as_of
+        case
+            when last_touch_on is null then {{ dbt.concat(["'never touched, customer for '", as_count('days_since_touch'), "' days'"]) }}
+            else {{ dbt.concat([as_count('days_since_touch'), "' days since last touch'"]) }}
+        end as detail,
+        coalesce(last_touch_on, customer_since) as data_as_of
     from signals
     union all
     select

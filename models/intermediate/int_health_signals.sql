@@ -69,6 +69,7 @@ final as (
         voices.n_satisfied,
         voices.csat_on,
         contacts.last_touch_on,
+        customer_starts.customer_since,
         -- a company that records its contacts and never touched this customer has kept away since it became one
         case
             when first_touches.first_touch_on <= customers.score_date
