@@ -15,6 +15,7 @@ def test_the_scorecard_repeats_the_kpi_tables(sample):
         ("gross_renewal_rate", "kpi_gross_renewal_rate", "value"),
         ("logo_churn_rate", "kpi_customer_churn_rate", "value"),
         ("book_arr", "kpi_mrr", "closing_arr"),
+        ("expansion_arr", "kpi_quarterly_expansion_revenue", "expansion_arr"),
         ("nps", "kpi_net_promoter_score", "value"),
     ]
     for column, table, source in pairs:

@@ -10,7 +10,7 @@
     ('grr', 'kpi_gross_revenue_retention', 'value', 'same'),
     ('gross_renewal_rate', 'kpi_gross_renewal_rate', 'value', 'same'),
     ('logo_churn_rate', 'kpi_customer_churn_rate', 'value', 'same'),
-    ('expansion_arr', 'kpi_quarterly_expansion_revenue', 'expansion_arr', 'same'),
+    ('expansion_arr', 'kpi_mrr', 'expansion_arr', 'same'),
     ('onboarding_rating', 'kpi_onboarding_rating', 'value', 'last'),
     ('ttv_median_days', 'kpi_time_to_first_value', 'km_median_days', 'last'),
     ('nps', 'kpi_net_promoter_score', 'value', 'same'),
@@ -34,13 +34,8 @@ measured as (
         cast({{ column }} as double) as value
     from {{ ref(table) }}
     where segment_type in ('csm', 'team', 'csm_segment')
-    union all
+    {{ 'union all' if not loop.last }}
     {%- endfor %}
-    -- the quarter has a KPI of its own, month and ttm are the same sum of the ledger
-    select 'expansion_arr' as measure, 'same' as method, period_type, period_start, period_end, segment_type, segment_value,
-        cast(12 * expansion_mrr as double) as value
-    from {{ ref('kpi_mrr') }}
-    where segment_type in ('csm', 'team', 'csm_segment') and period_type <> 'quarter'
 ),
 
 -- few rows: what lies in a period, the longest first, of those as long the one that ends last

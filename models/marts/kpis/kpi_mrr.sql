@@ -23,6 +23,7 @@
     'churned_logos': 'cast(churned_logos_sum as bigint)',
     'churn_events': 'cast(churned_logos_sum as bigint)',
     'closing_logos': 'cast(closing_logos_sum as bigint)',
+    'expansion_arr': money('12 * expansion_sum'),
 }) %}
 {{ kpi_rollup(
     kpi_id='mrr',
