@@ -20,9 +20,13 @@ usage as (
     select
         usage.*,
         newest_events.newest_event_on,
-        newest_events.newest_event_on > {{ add_days('usage.score_date', -28) }} as has_events
+        {{ days_between('newest_events.newest_event_on', 'usage.score_date') }} as days_since_events
     from {{ ref('int_health_usage') }} as usage
     left join newest_events on usage.score_date = newest_events.score_date
+),
+
+rules as (
+    select * from {{ ref('health_component_rules') }}
 ),
 
 signals as (
@@ -34,7 +38,10 @@ final as (
         account_id,
         score_date,
         'adoption' as component,
-        case when has_events then {{ ratio('n_used', 'n_entitled') }} end as raw_value,
+        case
+            when days_since_events < (select max(rules.window_days) from rules where rules.component = 'adoption')
+                then {{ ratio('n_used', 'n_entitled') }}
+        end as raw_value,
         {{ dbt.concat([as_count('n_used'), "' of '", as_count('n_entitled'), "' features'"]) }} as detail,
         newest_event_on as data_as_of
     from usage
@@ -43,7 +50,10 @@ final as (
         account_id,
         score_date,
         'usage' as component,
-        case when has_events then {{ ratio('n_active_users', 'n_seats') }} end as raw_value,
+        case
+            when days_since_events < (select max(rules.window_days) from rules where rules.component = 'usage')
+                then {{ ratio('n_active_users', 'n_seats') }}
+        end as raw_value,
         {{ dbt.concat([as_count('n_active_users'), "' of '", as_count('n_seats'), "' seats'"]) }} as detail,
         newest_event_on as data_as_of
     from usage
