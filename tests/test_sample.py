@@ -154,6 +154,17 @@ def test_a_sample_that_was_killed_leaves_no_half_of_itself(tmp_path: Path, run) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["landing", "warehouse"]
 
 
+def test_a_landing_folder_that_no_folder_can_replace_is_filled_by_hand(tmp_path: Path, run, monkeypatch) -> None:
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "rename", busy)  # as for a mount point
+    code, why = run()
+    assert code == 2
+    assert f"(Device or resource busy): csw sample --out {tmp_path / 'landing'} writes there" in why
+    assert [path.name for path in tmp_path.iterdir()] == ["warehouse"]
+
+
 def test_a_warehouse_of_the_sample_takes_no_other_company(tmp_path: Path, run) -> None:
     assert run() == run() == (None, "")
     accounts = tmp_path / "landing" / "crm_accounts.csv"
@@ -162,7 +173,7 @@ def test_a_warehouse_of_the_sample_takes_no_other_company(tmp_path: Path, run) -
     more = tmp_path / "landing" / "crm_contacts" / "more.csv"
     more.write_text("contact_id,account_id,created_at\nc,A000001,2025-01-01\n")
     assert run() == (None, "")  # who tries something out on the sample
-    accounts.write_text("account_id,account_name,created_at\nours,Ours,2025-01-01\n")
+    accounts.write_text("account_id,account_name,is_internal,created_at\nours,Ours,false,2025-01-01 00:00:00\n")
     code, why = run()
     assert code == 2
     assert "holds the sample company" in why
