@@ -23,9 +23,8 @@ def run_night(settings: Settings) -> Night:
     """Run one night and print its summary; the night says how it ended.
 
     Raises:
-        UsageError: no landing folder, another run holds the warehouse, or its folder can't be written.
+        UsageError: another run holds the warehouse, or its folder can't be written.
     """
-    require_landing(settings)
     with one_night(settings) as night:
         try:
             _execute(night)
@@ -41,6 +40,8 @@ def run_night(settings: Settings) -> Night:
 
 def _execute(night: Night) -> None:
     with night.stage("preparing"):
+        if not night.settings.sample_if_empty:
+            require_landing(night.settings)  # before anything costly starts
         warnings.filterwarnings("ignore", module="dagster")
         import dagster as dg
 

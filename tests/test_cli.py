@@ -178,6 +178,18 @@ def test_wrong_use_ends_with_two_and_says_why(arguments, tmp_path, capsys):
     assert not (tmp_path / "wh" / "marts.duckdb").exists()
 
 
+def test_a_landing_folder_that_is_gone_is_told_like_any_night_that_is_refused(tmp_path, capsys):
+    options = ["--landing", str(tmp_path / "gone"), "--warehouse", str(tmp_path / "wh"), "--as-of", "2025-03-31"]
+    assert main(["nightly", *options]) == 2
+    warehouse = Warehouse(tmp_path / "wh")
+    assert f"there is no landing folder {tmp_path / 'gone'}" in (warehouse.alerts / "2025-03-31.md").read_text()
+    capsys.readouterr()
+    assert main(["status", "--warehouse", str(warehouse.root)]) == 0
+    said = capsys.readouterr().out
+    assert "last run   refused, as of 2025-03-31" in said
+    assert "there is no landing folder" in said
+
+
 def test_memory_is_a_size_and_an_empty_one_is_the_default(monkeypatch):
     monkeypatch.setenv("CSW_MEMORY_LIMIT", "lots")
     with pytest.raises(UsageError, match="CSW_MEMORY_LIMIT must be a size such as 600MB or 2GB, not 'lots'"):
