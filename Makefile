@@ -21,7 +21,7 @@ $(STAMP): requirements/bootstrap.txt requirements/locked.txt pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company when the landing folder is empty)
+run: $(STAMP)  ## build, check and publish the warehouse (makes a sample company when nothing has landed)
 	$(BIN)/csw nightly --sample-if-empty --landing $(LANDING) --warehouse $(WAREHOUSE)
 
 test: $(STAMP) system-packages lint  ## everything that CI runs

@@ -20,8 +20,8 @@ PROJECT = "customer-success-warehouse"
 
 
 def require_landing(settings: Settings) -> None:
-    """Raise UsageError when there is nothing that could be loaded, before anything costly starts."""
-    if not settings.landing.is_dir() and not settings.sample_if_empty and not settings.var("adapters"):
+    """Raise UsageError when there is nothing that could be loaded."""
+    if not settings.landing.is_dir() and not settings.var("adapters"):
         raise UsageError(f"there is no landing folder {settings.landing}")
 
 
@@ -40,11 +40,12 @@ def load(night: Night) -> None:
     landing = night.settings.landing
     with night.stage("loading"):
         _refuse_earlier_day(night)
-        if night.settings.sample_if_empty:
-            _sample_if_empty(night)
-        require_landing(night.settings)
         with night.connect() as con:
             create_landing_schema(con)
+            # An empty folder may be one whose files were put away: their rows stand, and a sample is none of them.
+            if night.settings.sample_if_empty and not _has_landed(con):
+                _sample_if_empty(night)
+            require_landing(night.settings)
             _refuse_other_company(night, con)
             if landing.is_dir():
                 night.load = load_landing(
@@ -124,6 +125,11 @@ def _content_of(file: Path) -> str | None:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
+def _has_landed(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any row was ever loaded."""
+    return con.execute("select count(*) > 0 from ops.load_log where loaded_rows > 0").fetchone()[0]
+
+
 def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
     refused = night.load.refused_files if night.load else []
     if refused:
@@ -135,8 +141,7 @@ def _refuse_unread(night: Night, con: duckdb.DuckDBPyConnection) -> None:
                 for file in refused
             ],
         )
-    landed = con.execute("select count(*) from ops.load_log where loaded_rows > 0").fetchone()[0]
-    if not landed and not night.settings.var("adapters"):
+    if not _has_landed(con) and not night.settings.var("adapters"):
         raise UsageError(f"nothing has landed yet: {night.settings.landing} holds no rows of a raw table")
 
 

@@ -5,7 +5,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -14,10 +14,12 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 
 from orchestration import stages
-from orchestration.night import Stopped, one_night
+from orchestration.night import Night, Stopped, one_night
 from orchestration.sample import make_sample
 from orchestration.sample.write import CONTRACT
 from orchestration.settings import resolve_settings
+from orchestration.stages import load
+from orchestration.warehouse import Warehouse
 
 END = date(2025, 10, 19)
 EVENTS = 60_000
@@ -409,3 +411,27 @@ def test_dirt_adds_defects(tmp_path: Path, folder: Path) -> None:
 def test_sizes_out_of_range_are_refused(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(ValueError, match="sample: accounts from"):
         make_sample(tmp_path, **{"end": END, "progress": print, **wrong})
+
+
+def test_no_sample_is_made_where_rows_were_ever_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landing, warehouse = tmp_path / "landing", Warehouse(tmp_path / "warehouse")
+    warehouse.prepare()
+    settings = resolve_settings(
+        landing=str(landing), warehouse=str(warehouse.root), as_of="2025-03-31", sample_if_empty=True
+    )
+    made: list[Path] = []
+    monkeypatch.setattr("orchestration.sample.make_sample", lambda folder, **_: made.append(folder))
+
+    def load_a_night() -> None:
+        now = datetime(2025, 4, 1, len(made), tzinfo=UTC)
+        load(Night(settings, warehouse, lambda _: None, now, now.replace(tzinfo=None)))
+
+    landing.mkdir()
+    (landing / "crm_users.csv").write_text("user_id,full_name,role,active_from\nu1,Ann,csm,2024-01-01\n")
+    load_a_night()
+    (landing / "crm_users.csv").unlink()  # put away, as it may be
+    load_a_night()
+    landing.rmdir()
+    with pytest.raises(Stopped, match="there is no landing folder"):
+        load_a_night()
+    assert made == []
