@@ -13,7 +13,7 @@ from orchestration.checks import arrival_checks, mart_checks
 from orchestration.resources import night_resource
 from orchestration.schedules import nightly_job, nightly_schedule
 from orchestration.settings import Settings
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import LOGS_KEPT, Warehouse, write_whole
 
 INSTANCE = """\
 # Written by every run: runs are kept in this folder, and nothing is sent anywhere. What a run prints is in runs/, so
@@ -28,6 +28,9 @@ event_log_storage:
   class: OpenEventLog
   config:
     base_dir: {history}
+retention:
+  schedule:
+    purge_after_days: {days}
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
@@ -63,6 +66,5 @@ def definitions_for(settings: Settings) -> dg.Definitions:
 
 def write_instance(home: Path) -> None:
     """Write the settings of the warehouse's Dagster instance; `home` is what DAGSTER_HOME names."""
-    aside = home / "dagster.yaml.new"
-    aside.write_text(INSTANCE.format(history=json.dumps(str(home / "history"))), encoding="utf-8")
-    aside.replace(home / "dagster.yaml")
+    history = json.dumps(str(home / "history"))
+    write_whole(home / "dagster.yaml", INSTANCE.format(history=history, days=LOGS_KEPT))

@@ -1,4 +1,4 @@
-"""Dagster's SQLite event log with its connections kept open.
+"""Dagster's SQLite event log with its connections kept open, and with an end to what it keeps.
 
 Dagster's own opens, compiles and syncs anew for each of the thousand events of a night, which costs more than building
 the models. Configured by the dagster.yaml that the run writes; the files are the same, so either class reads them.
@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
+
+from orchestration.schedules import JOB
+from orchestration.warehouse import LOGS_KEPT
 
 
 class OpenEventLog(SqliteEventLogStorage):
@@ -51,12 +57,31 @@ class OpenEventLog(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
+    def delete_events(self, run_id: str) -> None:
+        """Forget a run. Dagster's own would leave its file behind, emptied, and in the index what its checks found."""
+        super().delete_events(run_id)
+        self._engines.pop(run_id).dispose()
+        for suffix in ("", "-wal", "-shm"):
+            Path(self.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
+        with self.index_connection() as index:
+            index.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
+
     def dispose(self) -> None:
         """Close what is open."""
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
         super().dispose()
+
+
+def prune_runs(instance: DagsterInstance) -> None:
+    """Delete the nights that ended, with all that is known of them, but for the newest: as many as there are logs.
+
+    The caller holds the warehouse. Runs of other jobs stay: the instance may be one that others use, too.
+    """
+    ended = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+    for run_id in instance.get_run_ids(RunsFilter(job_name=JOB, statuses=ended))[LOGS_KEPT:]:
+        instance.delete_run(run_id)
 
 
 def _trust_the_page_cache(connection: Any, _record: Any) -> None:

@@ -46,6 +46,7 @@ def _execute(night: Night) -> None:
         import dagster as dg
 
         from orchestration.code_location import definitions_for, write_instance
+        from orchestration.event_log import prune_runs
         from orchestration.schedules import JOB
 
         home = night.warehouse.dagster_home
@@ -61,6 +62,7 @@ def _execute(night: Night) -> None:
             tags=OURS,
             raise_on_error=False,
         )
+        prune_runs(instance)
     if not result.success and not (night.stopped or night.crash or night.publication):
         errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
         traces = "\n".join(error.to_string() for error in errors)

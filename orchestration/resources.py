@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from orchestration.event_log import prune_runs
 from orchestration.night import Night, one_night
 from orchestration.settings import resolve_settings
 
@@ -37,3 +38,4 @@ def night_resource(context: dg.InitResourceContext) -> Iterator[Night]:
     with one_night(settings) as night:
         night.retries = config["retries"]
         yield night
+        prune_runs(context.instance)

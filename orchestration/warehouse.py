@@ -7,7 +7,7 @@ parquet/         copies of the published tables, when they are asked for; parque
 dashboard        a link to the newest set of pages in pages/
 docs/            dbt documentation and column lineage, made by csw docs
 build/           the build file, dbt's manifest, the names of the sample's files; only the run opens them
-dagster/         the history of runs
+dagster/         the history of runs, as many as there are logs
 runs/            one log a run, and last.json: how the last run ended
 alerts/          one digest a night, and state.json: what was told to whom
 .lock            held by the run that is under way

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,8 +23,9 @@ from dagster._core.workspace.autodiscovery import loadable_targets_from_python_m
 
 from orchestration.building import MODEL_SCHEMAS, begin_build, build, finish_build, prepare_manifest, read_manifest
 from orchestration.cli import main
-from orchestration.code_location import definitions_for
+from orchestration.code_location import definitions_for, write_instance
 from orchestration.contract import TABLES
+from orchestration.event_log import prune_runs
 from orchestration.history import CARRIED
 from orchestration.night import PUBLISHED, UNFINISHED, one_night
 from orchestration.publishing import Publication, kept_versions, marts_of, read_publication
@@ -133,6 +135,30 @@ def test_dagster_recorded_the_run(first_night):
             dg.AssetCheckKey(dg.AssetKey(["raw", "crm_accounts"]), "expectations"), limit=5
         )
         assert gate.status.value == "SUCCEEDED"
+
+
+def test_of_the_runs_that_ended_as_many_stay_as_there_are_logs(tmp_path):
+    write_instance(tmp_path)
+    history = tmp_path / "history"
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+
+        def add_run(job: str, status: dg.DagsterRunStatus) -> str:
+            return instance.add_run(dg.DagsterRun(job, status=status)).run_id
+
+        others = [add_run("another", dg.DagsterRunStatus.SUCCESS), add_run("nightly", dg.DagsterRunStatus.STARTED)]
+        ended = [add_run("nightly", dg.DagsterRunStatus.SUCCESS) for _ in range(40)]
+        for run_id in (ended[9], ended[10]):
+            instance.report_engine_event("it ran", run_id=run_id, job_name="nightly")
+        with sqlite3.connect(history / "index.db") as con:
+            con.executemany(
+                "insert into asset_check_executions (check_name, run_id) values ('c', ?)", [[ended[9]], [ended[10]]]
+            )
+        prune_runs(instance)
+        assert set(instance.get_run_ids()) == {*others, *ended[10:]}
+    assert not list(history.glob(f"{ended[9]}*"))
+    assert (history / f"{ended[10]}.db").exists()
+    with sqlite3.connect(history / "index.db") as con:
+        assert con.execute("select run_id from asset_check_executions").fetchall() == [(ended[10],)]
 
 
 def test_definitions_hold_the_lineage_from_landing_to_publication(first_night, monkeypatch):
