@@ -30,7 +30,7 @@ from typing import Any
 import duckdb
 
 from orchestration.building import read_manifest
-from orchestration.publishing import marts_of, next_instant, publish, read_publication
+from orchestration.publishing import keep_versions, marts_of, next_instant, publish, read_publication
 from orchestration.settings import now_utc
 from orchestration.warehouse import Warehouse
 from serving.address import server_of
@@ -225,9 +225,8 @@ def publisher(warehouse: Warehouse, server: Postgres) -> Callable[[], None]:
     def publish_again() -> None:
         current = read_publication(warehouse.marts_file)
         after = next_instant(warehouse, now_utc())
-        publish(
-            warehouse, marts, replace(current, published_at=after, previous_published_at=current.published_at), keep=3
-        )
+        publish(warehouse, marts, replace(current, published_at=after, previous_published_at=current.published_at))
+        keep_versions(warehouse, 3)
         serve_file(server_of(server.url), warehouse.marts_file)
 
     return publish_again

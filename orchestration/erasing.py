@@ -350,7 +350,8 @@ def _copies_again(warehouse: Warehouse, *, has_parquet: bool, has_pages: bool) -
 def _rewrite_others(warehouse: Warehouse, subject: Subject, report: ErasureReport) -> None:
     """Digests, logs, the history of runs, and whatever else lies in the folder. What a word like 5 may mean in a log or
     a digest nobody can tell, so such a file goes as a whole."""
-    own = {warehouse.build_file, warehouse.marts_file, warehouse.erasure_file, *warehouse.versions.glob("*.duckdb")}
+    versions = (warehouse.versions / f"{version}.duckdb" for version in kept_versions(warehouse))
+    own = {warehouse.build_file, warehouse.marts_file, warehouse.erasure_file, *versions}
     # made anew, or made of the code and not of the data
     elsewhere = (warehouse.target, warehouse.docs, warehouse.parquet, warehouse.pages)
     for file in sorted(warehouse.root.rglob("*")):

@@ -23,6 +23,7 @@ from orchestration.variables import PROJECT_DIR, UsageError
 from orchestration.warehouse import Warehouse, open_database
 
 STAMP = "%Y%m%dT%H%M%S%fZ"
+STAMPED = re.compile(r"\d{8}T\d{12}Z")
 PART = ".part"
 DOCS = PROJECT_DIR / "models" / "docs"
 
@@ -45,6 +46,11 @@ class Publication:
     @property
     def version(self) -> str:
         return self.published_at.strftime(STAMP)
+
+    @property
+    def previous_version(self) -> str | None:
+        """The version that this one followed, None when it was the first."""
+        return self.previous_published_at.strftime(STAMP) if self.previous_published_at else None
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,8 @@ def read_publication(file: Path) -> Publication | None:
 
 
 def kept_versions(warehouse: Warehouse) -> list[str]:
-    """The versions that a rollback can go to, oldest first."""
-    return sorted(path.stem for path in warehouse.versions.glob("*.duckdb"))
+    """The versions that a rollback can go to, oldest first; a file that somebody else laid there is none."""
+    return sorted(path.stem for path in warehouse.versions.glob("*.duckdb") if STAMPED.fullmatch(path.stem))
 
 
 def next_instant(warehouse: Warehouse, now: datetime) -> datetime:
@@ -148,10 +154,9 @@ def publish(
     warehouse: Warehouse,
     marts: Sequence[Mart],
     publication: Publication,
-    keep: int,
     pseudonym_key: str | None = None,
 ) -> Path:
-    """Write the marts and `meta_publication` aside, audit them, swap them in, and keep the last `keep` versions.
+    """Write the marts and `meta_publication` aside, audit them and swap them in; `keep_versions` belongs behind it.
 
     With a `pseudonym_key`, ids of contacts leave as pseudonyms.
 
@@ -164,9 +169,25 @@ def publish(
     sync(part)
     sync(warehouse.versions)
     _swap(warehouse, part)
-    _list_current(warehouse)
-    _prune(warehouse, keep)
     return warehouse.marts_file
+
+
+def keep_versions(warehouse: Warehouse, keep: int) -> None:
+    """List the published file as a version and keep `keep` of them: this one, the one that it followed (after a
+    rollback there are newer ones, which were withdrawn), and the newest of the others.
+
+    Raises:
+        OSError: a version could not be listed or removed; what is published stands.
+    """
+    _list_current(warehouse)
+    current = read_publication(warehouse.marts_file)
+    by_worth = sorted(
+        kept_versions(warehouse),
+        key=lambda version: (version == current.version, version == current.previous_version, version),
+        reverse=True,
+    )
+    for version in by_worth[keep:]:
+        (warehouse.versions / f"{version}.duckdb").unlink()
 
 
 def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
@@ -180,8 +201,8 @@ def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
     if current is None:
         raise UsageError(f"nothing is published in {warehouse.root}")
     kept = kept_versions(warehouse)
-    if to is None and current.previous_published_at is not None:
-        to = current.previous_published_at.strftime(STAMP)
+    if to is None:
+        to = current.previous_version
     if to not in kept:
         wanted = f"version {to} is not kept" if to else "there is no earlier version"
         raise UsageError(f"{wanted}; kept: {', '.join(kept)}")
@@ -322,13 +343,6 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, aside)
         sync(aside)
         aside.replace(target)
-
-
-def _prune(warehouse: Warehouse, keep: int) -> None:
-    current = read_publication(warehouse.marts_file)
-    for version in kept_versions(warehouse)[:-keep]:
-        if version != current.version:
-            (warehouse.versions / f"{version}.duckdb").unlink()
 
 
 def sync(path: Path) -> None:

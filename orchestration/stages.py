@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -204,7 +205,6 @@ def publish(night: Night) -> None:
     from orchestration import building, publishing
 
     with night.stage("publishing", after="checking the marts"):
-        previous = publishing.read_publication(night.warehouse.marts_file)
         manifest = building.read_manifest(building.prepare_manifest(night.warehouse, night.settings.given_vars))
         code = building.hash_files(building.CODE_FOLDERS)
         publication = publishing.Publication(
@@ -217,24 +217,37 @@ def publish(night: Night) -> None:
             checks_passed=passed_checks(night),
             checks_warned=len(night.warnings()),
             run_id=night.run_id,
-            previous_published_at=previous.published_at if previous else None,
+            previous_published_at=_followed(night),
         )
         publishing.publish(
             night.warehouse,
             publishing.marts_of(manifest),
             publication,
-            night.settings.versions,
             night.settings.pseudonym_key,
         )
         night.publication = publication
     _settle(night)
 
 
+def _followed(night: Night) -> datetime | None:
+    """When the version was published that this night's follows."""
+    from orchestration.publishing import read_publication
+
+    previous = read_publication(night.warehouse.marts_file)
+    if previous and previous.published_at == night.published_at:  # a try of this night that failed behind its swap
+        return previous.previous_published_at
+    return previous.published_at if previous else None
+
+
 def _settle(night: Night) -> None:
     """What belongs to the swap and can't be part of it: it is noted when it fails, and copies follow all the same."""
     from expectations.arrivals import accept_arrivals
+    from orchestration.publishing import keep_versions
     from serving.parquet import withdraw_parquet
 
+    later = "nothing is to be done: the next night lists and removes what this one could not"
+    with suppress(Exception), night.after_publication("keeping versions", later, is_asked_for=False):
+        keep_versions(night.warehouse, night.settings.versions)
     again = "nothing is to be done: the next night judges what arrived tonight once more"
     with (
         suppress(Exception),

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from orchestration.cli import main
-from orchestration.publishing import Mart, publish, read_publication
+from orchestration.publishing import Mart, keep_versions, publish, read_publication
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse
 from serving.activation import TRIES, activate_to_csv, activate_to_webhook
@@ -104,7 +104,8 @@ def publish_accounts(warehouse: Warehouse, generation: int, accounts: dict[str, 
             from unnest(cast(? as struct(a varchar, c varchar, h varchar)[]))""",
             [[{"a": account, "c": colour, "h": row_hash} for account, colour, row_hash in rows]],
         )
-    publish(warehouse, [ACTIVATION], publication(generation, read_publication(warehouse.marts_file)), 7)
+    publish(warehouse, [ACTIVATION], publication(generation, read_publication(warehouse.marts_file)))
+    keep_versions(warehouse, 7)
 
 
 def many(colour: str, number: int = 250) -> dict[str, str]:

@@ -17,7 +17,7 @@ import pytest
 from orchestration import stages
 from orchestration.cli import main
 from orchestration.night import UNFINISHED, one_night
-from orchestration.publishing import Mart, publish, read_publication, rollback
+from orchestration.publishing import Mart, keep_versions, publish, read_publication, rollback
 from orchestration.settings import resolve_settings
 from orchestration.summary import status_of, summary_of
 from orchestration.variables import UsageError
@@ -87,8 +87,8 @@ def publish_cells(
         warehouse,
         [CELLS, ANSWERS] if answers else [CELLS],
         publication(generation, read_publication(warehouse.marts_file)),
-        7,
     )
+    keep_versions(warehouse, 7)
 
 
 def account(server: Postgres, name: str, role: str) -> str:

@@ -169,7 +169,7 @@ def test_a_key_in_the_environment_makes_pseudonyms_of_contacts(sample: Published
     warehouse.prepare()
     (warehouse.build_file).symlink_to(sample.build_file)
     publication = read_publication(sample.marts_file)
-    publish(warehouse, marts_of(sample.manifest), publication, 1, settings.pseudonym_key)
+    publish(warehouse, marts_of(sample.manifest), publication, settings.pseudonym_key)
     expected = "p-" + hmac.new(KEY.encode(), sample.canary_contact.encode(), hashlib.sha256).hexdigest()[:24]
     answers = "select count(*), count(distinct contact_id) from fct_survey_responses"
     asked = "select count(*) from fct_tickets where requester_contact_id = ?"

@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,11 +19,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration import stages
 from orchestration.history import CARRIED, carry_history
+from orchestration.night import PUBLISHED, Night
 from orchestration.publishing import (
     Mart,
     Publication,
     clean_leftovers,
+    keep_versions,
     kept_versions,
     next_instant,
     publish,
@@ -30,6 +34,7 @@ from orchestration.publishing import (
     rollback,
 )
 from orchestration.querying import connect_hardened
+from orchestration.settings import now_utc, resolve_settings
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse
 
@@ -75,7 +80,8 @@ def publish_generation(warehouse: Warehouse, generation: int, keep: int = 7, row
     previous = read_publication(warehouse.marts_file)
     build(warehouse, generation, rows)
     published = publication(generation, previous)
-    publish(warehouse, MARTS, published, keep)
+    publish(warehouse, MARTS, published)
+    keep_versions(warehouse, keep)
     return published
 
 
@@ -152,12 +158,48 @@ def test_the_last_versions_are_kept_and_rolled_back_to(warehouse):
     assert len(kept_versions(warehouse)) == 3
 
 
-def test_after_a_rollback_the_next_publication_follows_the_good_one(warehouse):
-    publish_generation(warehouse, 1)
-    publish_generation(warehouse, 2)
+@pytest.mark.parametrize("keep", [2, 7])
+def test_after_a_rollback_the_next_publication_follows_the_good_one(warehouse, keep):
+    for number in (1, 2):
+        publish_generation(warehouse, number, keep)
     rollback(warehouse)
-    publish_generation(warehouse, 3)
+    publish_generation(warehouse, 3, keep)
+    assert len(kept_versions(warehouse)) == min(keep, 3)
     assert rollback(warehouse).run_id == "run1"
+
+
+def test_what_fails_behind_the_swap_is_noted_and_another_try_follows_the_version_before(warehouse, monkeypatch):
+    for number in (1, 2):
+        publish_generation(warehouse, number)
+    night = Night(resolve_settings(warehouse=str(warehouse.root)), warehouse, print, now_utc(), datetime(2025, 4, 2))
+    night.stages["checking the marts"] = 0.0
+    build(warehouse, 3)
+    monkeypatch.setattr("orchestration.building.prepare_manifest", lambda *_: None)
+    monkeypatch.setattr("orchestration.building.read_manifest", lambda _: None)
+    monkeypatch.setattr("orchestration.publishing.marts_of", lambda _: MARTS)
+    monkeypatch.setattr("orchestration.stages._input_hash", lambda _: "0" * 64)
+    with monkeypatch.context() as patched:
+        patched.setattr("orchestration.publishing.keep_versions", fail)
+        stages.publish(night)
+    assert [(problem.table, problem.what) for problem in night.undrawn][:1] == [("keeping versions", "OSError: full")]
+    assert night.exit_code == PUBLISHED
+    stages.publish(night)
+    assert rollback(warehouse).run_id == "run2"
+
+
+def fail(*_):
+    raise OSError("full")
+
+
+def test_a_file_that_somebody_lays_among_the_versions_is_none_and_stays(warehouse):
+    publish_generation(warehouse, 1)
+    copy = warehouse.versions / "before-migration.duckdb"
+    shutil.copy(warehouse.marts_file, copy)
+    for number in (2, 3):
+        publish_generation(warehouse, number, keep=2)
+    assert next_instant(warehouse, datetime(2025, 4, 1, 3, tzinfo=UTC)) == datetime(2025, 4, 1, 3, 0, 0, 1)
+    assert [version[:11] for version in kept_versions(warehouse)] == ["20250401T02", "20250401T03"]
+    assert generation_of(copy) == 1
 
 
 def test_rolling_back_to_what_is_published_changes_nothing(warehouse):
@@ -190,7 +232,7 @@ def test_a_mart_that_is_not_built_leaves_the_published_file(warehouse):
     publish_generation(warehouse, 1)
     before = hashlib.sha256(warehouse.marts_file.read_bytes()).hexdigest()
     with pytest.raises(duckdb.CatalogException):
-        publish(warehouse, [*MARTS, Mart("fct_missing", [], "", {})], publication(2), 7)
+        publish(warehouse, [*MARTS, Mart("fct_missing", [], "", {})], publication(2))
     assert hashlib.sha256(warehouse.marts_file.read_bytes()).hexdigest() == before
     assert clean_leftovers(warehouse)
     assert generation_of(warehouse.marts_file) == 1
@@ -274,7 +316,8 @@ def test_history_is_what_was_published_and_rolls_back_with_it(warehouse):
                 select 'a' as account_id, date '2025-03-31' as score_date, {score}::double as score, true as is_new"""
             )
         marts = [Mart("fct_health_scores", ["account_id"], "", {})]
-        publish(warehouse, marts, publication(score, read_publication(warehouse.marts_file)), 7)
+        publish(warehouse, marts, publication(score, read_publication(warehouse.marts_file)))
+        keep_versions(warehouse, 7)
     carried = [_carried(warehouse)]
     rollback(warehouse)
     carried.append(_carried(warehouse))
