@@ -31,6 +31,7 @@ from orchestration.publishing import (
     PART,
     clean_leftovers,
     kept_versions,
+    link,
     quote_literal,
     quote_name,
     read_publication,
@@ -318,8 +319,7 @@ def _rewrite_published(warehouse: Warehouse, subject: Subject) -> list[str]:
         _rewrite(file, lambda con: _scrub_published(con, subject), warehouse.build)
         if current is not None and file.stem == current.version:
             part = warehouse.root / f".marts{PART}"
-            part.unlink(missing_ok=True)
-            part.hardlink_to(file)
+            link(file, part)
             part.replace(warehouse.marts_file)
     if current is not None and warehouse.versions / f"{current.version}.duckdb" not in files:
         _rewrite(warehouse.marts_file, lambda con: _scrub_published(con, subject), warehouse.build)

@@ -207,7 +207,7 @@ def rollback(warehouse: Warehouse, to: str | None = None) -> Publication:
         wanted = f"version {to} is not kept" if to else "there is no earlier version"
         raise UsageError(f"{wanted}; kept: {', '.join(kept)}")
     part = warehouse.root / f".marts{PART}"
-    _link(warehouse.versions / f"{to}.duckdb", part)
+    link(warehouse.versions / f"{to}.duckdb", part)
     _swap(warehouse, part)
     return read_publication(warehouse.marts_file)
 
@@ -330,15 +330,16 @@ def _list_current(warehouse: Warehouse) -> None:
         return
     listed = warehouse.versions / f"{current.version}.duckdb"
     if not listed.exists():
-        _link(warehouse.marts_file, listed)
+        link(warehouse.marts_file, listed)
         sync(warehouse.versions)
 
 
-def _link(source: Path, target: Path) -> None:
+def link(source: Path, target: Path) -> None:
+    """Let `target` be this file under a second name, or a copy of it where the file system has no hard links."""
     target.unlink(missing_ok=True)
     try:
         target.hardlink_to(source)
-    except OSError:  # a file system without hard links: a copy, made aside so that it's never half there
+    except OSError:  # no hard links there: a copy, made aside so that it's never half there
         aside = target.with_name(target.name + PART)
         shutil.copy2(source, aside)
         sync(aside)

@@ -1,6 +1,7 @@
 """Erasing where it is hard: ids that are plain numbers, words of others, and a kill in the middle."""
 
 import json
+import shutil
 import sqlite3
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -386,6 +387,22 @@ def test_a_landing_file_that_cannot_be_read_is_said_before_anything_changes(numb
     assert erase(numbered, "--contact", "5") == 2
     assert "surveys.csv.gz can't be read, so nothing was erased" in capsys.readouterr().err
     assert raw(numbered, "select count(*) from raw.crm_contacts where trim(contact_id) = '5'") == [(2,)]
+
+
+def test_a_file_system_without_hard_links_and_a_copy_among_the_versions_hinder_nothing(numbered, monkeypatch):
+    copy = numbered.warehouse / "versions" / "before-migration.duckdb"
+    shutil.copy(numbered.marts_file, copy)
+
+    def refuse(*_):
+        raise OSError("not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert erase(numbered, "--contact", "5") == 0
+    token = token_of(numbered)
+    for file in (numbered.marts_file, copy, *numbered.warehouse.glob("versions/2*.duckdb")):
+        with duckdb.connect(str(file), read_only=True) as con:
+            asked = con.execute("select requester_contact_id from fct_tickets order by ticket_id").fetchall()
+        assert asked == [("6",), (token,)], file
 
 
 def test_a_contact_that_only_waits_in_quarantine_can_be_erased(numbered):
