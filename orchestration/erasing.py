@@ -407,14 +407,18 @@ def _replace_text(file: Path, clean: str) -> bool:
 
 
 def _scrub_activation(file: Path, subject: Subject) -> bool:
-    """What a consumer was told: hashes by account, and the batch that is on its way to a webhook."""
+    """What a consumer was told: hashes by account, and the batch that is on its way to a webhook. A CSV file that did
+    not get as far as its rename was delivered to nobody: it goes, and the next activation makes it anew."""
 
     def told(hashes: Mapping[str, str]) -> dict[str, str]:
         return {subject.accounts.get(account, account): row_hash for account, row_hash in hashes.items()}
 
     facts = json.loads(_text_of(file))
     facts["delivered"] = told(facts["delivered"])
+    undelivered = None
     if (batch := facts["pending"]) is not None:
+        if "part" in batch and Path(batch["part"]).exists():
+            undelivered, batch["hashes"] = Path(batch["part"]), {}
         batch["hashes"] = told(batch["hashes"])
         if "body" in batch:
             body = json.loads(batch["body"])
@@ -423,7 +427,10 @@ def _scrub_activation(file: Path, subject: Subject) -> bool:
                     row["account_id"] = subject.accounts[row["account_id"]]
                     row["account_name"] = subject.names.get(row["account_name"], row["account_name"])
             batch["body"] = json.dumps(body)
-    return _replace_text(file, json.dumps(facts))
+    changed = _replace_text(file, json.dumps(facts))
+    if undelivered:  # only now: killed before, this is done again; a batch without its file counts as delivered
+        undelivered.unlink()
+    return changed
 
 
 def _scrub_sqlite(file: Path, subject: Subject) -> bool:

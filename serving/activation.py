@@ -88,6 +88,11 @@ class _State:
         self.facts["pending"] = None
         self._write()
 
+    def forget(self) -> None:
+        """The pending batch was delivered to nobody and will be made anew."""
+        self.facts["pending"] = None
+        self._write()
+
     def _write(self) -> None:
         aside = self.file.with_suffix(PART)
         with aside.open("w", encoding="utf-8") as out:
@@ -149,13 +154,11 @@ def activate_to_csv(warehouse: Warehouse, file: Path, *, consumer: str = "csv") 
     """
     file = file.absolute()
     with _consumer(warehouse, consumer, "csv") as state:
-        resumed = state.pending is not None
-        rows = 0
-        if resumed:
-            rows = len(state.pending["hashes"])
-            _deliver(state)
+        resumed = rows = _note_delivery(state)
         publication, changed, unchanged = _changes(warehouse, state)
         if changed:
+            if file.exists():
+                raise UsageError(f"{file} is there already: fetch it first, or name another file")
             if not file.parent.is_dir():
                 raise UsageError(f"there is no folder {file.parent}")
             part = file.with_name(f".{file.name}{PART}")
@@ -165,20 +168,26 @@ def activate_to_csv(warehouse: Warehouse, file: Path, *, consumer: str = "csv") 
                 writer.writerows(row | publication for row in changed)
                 out.flush()
                 os.fsync(out.fileno())
-            state.intend({"part": str(part), "file": str(file), "hashes": _hashes(changed)})
-            _deliver(state)
+            state.intend({"part": str(part), "hashes": _hashes(changed)})
+            part.rename(file)
+            sync(file.parent)
+            state.acknowledge()
             rows += len(changed)
-    return Sent(rows, unchanged, int(bool(rows)), resumed)
+    return Sent(rows, unchanged, int(bool(rows)), bool(resumed))
 
 
-def _deliver(state: _State) -> None:
-    part, file = Path(state.pending["part"]), Path(state.pending["file"])
-    if part.exists():  # otherwise the rename had been done when the run before was cut off
-        if file.exists():
-            raise UsageError(f"{file} is there already: fetch it first, or name another file")
-        part.rename(file)
-        sync(file.parent)
+def _note_delivery(state: _State) -> int:
+    """What a run that was cut off left: rows of a file that is where it belongs, whose rename was not yet noted. A file
+    that wasn't renamed is forgotten: nobody has it, and its place or its rows may not be right any more."""
+    if state.pending is None:
+        return 0
+    part, rows = Path(state.pending["part"]), len(state.pending["hashes"])
+    if part.exists():
+        state.forget()
+        part.unlink()
+        return 0
     state.acknowledge()
+    return rows
 
 
 @contextmanager

@@ -304,9 +304,13 @@ def test_a_file_that_nobody_fetched_is_not_overwritten(warehouse, tmp_path):
     with pytest.raises(UsageError, match="fetch it first"):
         activate_to_csv(warehouse, file)
     assert {row["health_colour"] for row in read_csv(file)} == {"green"}
+    another = tmp_path / "another.csv"
+    assert activate_to_csv(warehouse, another).rows == 5
+    assert {row["health_colour"] for row in read_csv(another)} == {"red"}
+    publish_accounts(warehouse, 3, many("yellow", 5))
     file.unlink()
     assert activate_to_csv(warehouse, file).rows == 5
-    assert {row["health_colour"] for row in read_csv(file)} == {"red"}
+    assert {row["health_colour"] for row in read_csv(file)} == {"yellow"}
 
 
 @pytest.mark.parametrize(("step", "is_delivered"), [("rename", False), ("acknowledge", True)])
@@ -328,8 +332,9 @@ activation.activate_to_csv(Warehouse(Path(sys.argv[1])), Path(sys.argv[2]))
     if is_delivered:
         first.rename(tmp_path / "fetched.csv")  # the receiver is fast
     sent = activate_to_csv(warehouse, second)
-    assert sent.resumed
-    assert not second.exists()
+    assert (sent.rows, sent.resumed) == (5, is_delivered)
+    assert second.exists() != is_delivered  # what nobody has is made anew, where it's asked for now
+    assert not list(tmp_path.glob(".*.part"))
     files = [path for path in tmp_path.iterdir() if path.suffix == ".csv"]
     assert [row["account_id"] for file in files for row in read_csv(file)] == sorted(many("green", 5))
 

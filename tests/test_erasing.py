@@ -1,5 +1,6 @@
 """Erasing where it is hard: ids that are plain numbers, words of others, and a kill in the middle."""
 
+import csv
 import json
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from orchestration.night import one_night
 from orchestration.settings import resolve_settings
 from orchestration.subject import Subject, is_telling
 from orchestration.warehouse import Warehouse
+from serving.activation import activate_to_csv
 from tests.conftest import Published
 from tests.test_privacy import files_with
 
@@ -173,6 +175,26 @@ def test_what_a_number_means_in_a_log_nobody_knows_so_the_log_goes_and_nothing_e
     with sqlite3.connect(warehouse.dagster_home / "x.db") as con:
         assert con.execute("select event from event_logs").fetchall() == [('{"row": "examples=9"}',)]
         assert con.execute("select body from runs").fetchall() == [('{"tries": 5}',)]
+
+
+def test_a_csv_file_on_its_way_to_a_consumer_goes_and_is_made_anew(numbered, tmp_path):
+    warehouse = Warehouse(numbered.warehouse)
+    with duckdb.connect(str(warehouse.marts_file)) as con:
+        con.execute(
+            """create table activation as from (values ('5', 'Growth', 'h5'), ('7', 'Seven Ltd', 'h7'))
+            t(account_id, account_name, row_hash)"""
+        )
+    part, file = tmp_path / ".out.csv.part", tmp_path / "out.csv"
+    part.write_text("account_id,account_name,row_hash,is_gone\n5,Growth,h5,False\n7,Seven Ltd,h7,False\n")
+    pending = {"part": str(part), "file": str(file), "hashes": {"5": "h5", "7": "h7"}}
+    facts = {"destination": "csv", "sequence": 0, "delivered": {}, "pending": pending}
+    (warehouse.activation / "csv.json").write_text(json.dumps(facts))
+    assert erase(numbered, "--account", "5") == 0
+    assert not part.exists()
+    assert activate_to_csv(warehouse, file).rows == 2
+    with file.open(newline="") as handle:
+        names = {row["account_name"] for row in csv.DictReader(handle)}
+    assert names == {"Seven Ltd", f"Erased account {token_of(numbered)[-4:]}"}
 
 
 def test_landing_files_change_in_the_rows_of_the_subject_only(numbered):
