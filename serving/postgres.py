@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ TYPES = {
     "DATE": "date",
     "TIMESTAMP": "timestamp without time zone",
 }
+LOADED = r"^marts_\d{8}t\d{12}z(_[0-9a-f]{8})?$"  # schemas of versions
 LOCK_TIMEOUT_MS = 200
 PATIENCE_SECONDS = 120.0
 BUSY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
@@ -80,9 +81,10 @@ def serve_file(
     publication = read_publication(marts_file)
     content = _content_of(marts_file)
     with _connection(server) as session:
-        before = _current_schema(session)
+        own = _own_views(session)
+        before = own.get(("marts", "meta_publication"))
         session.roles()
-        changed = _changes(session, tables)
+        changed = _changes(session, tables, own)
         if changed:
             _refuse_or_allow(session, changed, replace_changed)
         rows = 0
@@ -169,21 +171,22 @@ def _connection(server: Server) -> Iterator[_Session]:
         raise UsageError(f"{server.label}: {message}") from None
 
 
-def _current_schema(session: _Session) -> str | None:
-    """The schema that the views of `marts` show now."""
+def _own_views(session: _Session) -> dict[tuple[str, str], str]:
+    """The views of the two schemas that were made here, each with the schema of the version that it shows: such a view
+    reads the table of its own name there. What else lies in the two schemas is somebody else's."""
     found = session.rows(
-        """select distinct source.nspname
+        f"""select distinct place.nspname, view.relname, source.nspname
         from pg_rewrite as rule
         inner join pg_class as view on rule.ev_class = view.oid
         inner join pg_namespace as place on view.relnamespace = place.oid
         inner join pg_depend as link on link.objid = rule.oid and link.classid = 'pg_rewrite'::regclass
         inner join pg_class as used on link.refobjid = used.oid and link.refclassid = 'pg_class'::regclass
         inner join pg_namespace as source on used.relnamespace = source.oid
-        where place.nspname = 'marts' and view.relname = 'meta_publication' and used.relname = 'meta_publication'
-            and used.oid <> view.oid"""
+        where place.nspname in ('marts', 'marts_bi') and used.relname = view.relname
+            and source.nspname ~ {quote_literal(LOADED)}"""
     )
     session.commit()
-    return found[0][0] if found else None
+    return {(place, view): schema for place, view, schema in found}
 
 
 def _columns_of_views(session: _Session) -> dict[tuple[str, str], dict[str, str]]:
@@ -202,7 +205,9 @@ def _columns_of_views(session: _Session) -> dict[tuple[str, str], dict[str, str]
     return views
 
 
-def _changes(session: _Session, tables: Sequence[Table]) -> list[tuple[tuple[str, str], str]]:
+def _changes(
+    session: _Session, tables: Sequence[Table], own: Collection[tuple[str, str]]
+) -> list[tuple[tuple[str, str], str]]:
     """The views that can't simply be repointed, and why."""
     offered = {
         (place, table.name): {column.name: _type(column.data_type) for column in columns}
@@ -213,7 +218,8 @@ def _changes(session: _Session, tables: Sequence[Table]) -> list[tuple[tuple[str
     for view, columns in _columns_of_views(session).items():
         new = offered.get(view)
         if new is None:
-            changes.append((view, "is not published any more"))
+            if view in own:
+                changes.append((view, "is not published any more"))
             continue
         gone = [name for name in columns if name not in new]
         retyped = [f"{name} from {old} to {new[name]}" for name, old in columns.items() if new.get(name, old) != old]
@@ -284,8 +290,8 @@ def _content_of(file: Path) -> str:
 def _versions(session: _Session) -> dict[str, str | None]:
     """The schemas of versions, oldest first, each with the hash of the file that it was loaded from."""
     found = session.rows(
-        r"""select nspname, obj_description(oid, 'pg_namespace') from pg_namespace
-        where nspname ~ '^marts_\d{8}t\d{12}z(_[0-9a-f]{8})?$' order by nspname"""
+        f"""select nspname, obj_description(oid, 'pg_namespace') from pg_namespace
+        where nspname ~ {quote_literal(LOADED)} order by nspname"""
     )
     session.commit()
     return dict(found)
@@ -383,11 +389,14 @@ def _view_statements(
             # a barrier: a reader's own function can't look at rows that the view leaves out
             barrier = " with (security_barrier = true)" if place == "marts_bi" else ""
             statements.append(f"create or replace view {place}.{quote_name(table.name)}{barrier} as {select}")
+    in_marts, in_bi = (
+        ", ".join(f"{place}.{quote_name(table.name)}" for table in tables) for place in ("marts", "marts_bi")
+    )
     server = session.server
     return [
         *statements,
-        f"grant select on all tables in schema marts, marts_bi to {server.analyst_role}",
-        f"grant select on all tables in schema marts_bi to {server.bi_role}",
+        f"grant select on {in_marts}, {in_bi} to {server.analyst_role}",
+        f"grant select on {in_bi} to {server.bi_role}",
     ]
 
 

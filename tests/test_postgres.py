@@ -378,6 +378,22 @@ def test_a_column_of_another_type_and_a_table_that_is_gone_stop_too(warehouse, d
     assert database.rows("select to_regclass('marts.fct_answers')") == [(None,)]
 
 
+def test_what_others_put_into_the_schemas_of_views_is_left_alone(warehouse, database, target):
+    publish_cells(warehouse, 1)
+    serve_file(target, warehouse.marts_file)
+    with database.connect() as con:
+        con.execute("create view marts.my_report as select answer_id from marts.fct_answers where generation = 2")
+        con.execute("create table marts.salaries as select 1 as salary")
+    publish_cells(warehouse, 2)
+    serve_file(target, warehouse.marts_file)
+    assert database.rows("select count(*) from marts.my_report") == [(50,)]
+    analyst = account(database, "ann", "csw_analyst")
+    assert database.rows("select count(*) from marts.fct_answers", analyst) == [(50,)]
+    for theirs in ("my_report", "salaries"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            database.rows(f"select * from marts.{theirs}", analyst)
+
+
 # --- readers --------------------------------------------------------------------------------------------------------
 
 _READ = """
