@@ -160,6 +160,7 @@ def _connection(server: Server) -> Iterator[_Session]:
         with dbapi.connect(url) as connection:
             session = _Session(connection, server)
             session.run("set application_name = 'csw serve'")
+            session.run("set client_encoding = 'UTF8'")  # what the driver sends, whatever the database is kept in
             session.commit()
             if not session.rows("select pg_try_advisory_lock(hashtext('csw serve'))")[0][0]:
                 raise UsageError(f"{server.label}: another run is serving to this database; let it end")

@@ -44,10 +44,10 @@ class Postgres:
         with self.connect(user) as con:
             return con.execute(query).fetchall()
 
-    def new_database(self, name: str) -> Postgres:
+    def new_database(self, name: str, encoding: str = "UTF8") -> Postgres:
         """An empty database of the same server, owned by the publisher."""
         with self.connect() as con:
-            con.execute(f"create database {name} owner publisher")
+            con.execute(f"create database {name} owner publisher encoding '{encoding}' template template0")
         return Postgres(self.process, self.port, name)
 
 

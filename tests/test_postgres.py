@@ -159,6 +159,17 @@ def test_views_carry_the_docs(warehouse, database, target):
         ]
 
 
+def test_a_database_of_another_encoding_gets_the_same_letters_or_nothing(warehouse, server):
+    latin = server.new_database("latin", encoding="LATIN1")
+    publish_cells(warehouse, 1, columns=", 'Müller' as owner")
+    serve_file(server_of(latin.url), warehouse.marts_file)
+    assert latin.rows("select distinct owner, length(owner) from marts.mart_kpi_values") == [("Müller", 6)]
+    publish_cells(warehouse, 2, columns=", 'Łuczak' as owner")
+    with pytest.raises(UsageError, match=r"latin: .*no equivalent in encoding \"LATIN1\""):
+        serve_file(server_of(latin.url), warehouse.marts_file)
+    assert generation_of(latin) == {1}
+
+
 def test_bi_sees_no_free_text_and_no_small_cells_and_analysts_see_all(warehouse, database, target):
     publish_cells(warehouse, 1, columns=", 0.25::double as pct_change_vs_previous")
     serve_file(target, warehouse.marts_file)
