@@ -41,6 +41,7 @@ LOCK_TIMEOUT_MS = 200
 PATIENCE_SECONDS = 120.0
 BUSY = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 BATCH = 50_000
+LONGEST_KEY_BYTES = 2500  # a row of an index holds 2704, with its header and the padding of its columns
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def serve_file(
         changed = _changes(session, tables, own)
         if changed:
             _refuse_or_allow(session, changed, replace_changed)
-        rows = 0
+        rows, notices = 0, []
         held = _versions(session)
         schema = next((name for name, loaded in held.items() if loaded == content), None)
         if schema is None:
@@ -95,10 +96,10 @@ def serve_file(
             if schema in held:
                 schema += f"_{content[:8]}"
             say(f"  loading {schema} into {server.label}")
-            rows = _load(session, marts_file, tables, schema, content)
+            rows, notices = _load(session, marts_file, tables, schema, content)
         tries = _swap(session, tables, schema, {view for view, _ in changed}, patience)
         _describe(session, tables)
-        notices = _drop_old(session, schema, before, marts_file.parent / "versions")
+        notices += _drop_old(session, schema, before, marts_file.parent / "versions")
     return Served(server.label, publication.version, rows, tries, tuple(notices))
 
 
@@ -298,14 +299,20 @@ def _versions(session: _Session) -> dict[str, str | None]:
     return dict(found)
 
 
-def _load(session: _Session, marts_file: Path, tables: Sequence[Table], schema: str, content: str) -> int:
-    """Make the schema of this version and fill it, in one transaction: it's there whole or not at all."""
-    total = 0
+def _load(
+    session: _Session, marts_file: Path, tables: Sequence[Table], schema: str, content: str
+) -> tuple[int, list[str]]:
+    """Make the schema of this version and fill it, in one transaction: it's there whole or not at all. Returns the rows
+    and what is to be told."""
+    total, notices = 0, []
     session.run(f"create schema {schema}")
     session.run(f"comment on schema {schema} is {quote_literal(content)}")
     with duckdb.connect(str(marts_file), read_only=True) as con:
         for table in tables:
-            session.run(_create_table(schema, table))
+            is_too_long = _longest_key(con, table) > LONGEST_KEY_BYTES
+            if is_too_long:
+                notices.append(f"{table.name} has no primary key: that of a row is longer than an index can hold")
+            session.run(_create_table(schema, table, has_key=bool(table.key) and not is_too_long))
             # PostgreSQL's text can't hold the character of code 0
             chosen = ", ".join(
                 f"replace({quote_name(column.name)}, chr(0), '') as {quote_name(column.name)}"
@@ -323,15 +330,22 @@ def _load(session: _Session, marts_file: Path, tables: Sequence[Table], schema: 
                 raise UsageError(f"{session.server.label}: {table.name}: {held} rows published, {loaded} rows loaded")
             total += loaded
     session.commit()
-    return total
+    return total, notices
 
 
-def _create_table(schema: str, table: Table) -> str:
+def _longest_key(con: duckdb.DuckDBPyConnection, table: Table) -> int:
+    """The bytes of the longest text in the key of a row; its other columns, all texts together."""
+    texts = [column.name for column in table.columns if column.key_position and column.data_type == "VARCHAR"]
+    lengths = " + ".join(f"strlen({quote_name(name)})" for name in texts) or "0"
+    return con.execute(f"select coalesce(max({lengths}), 0) from {quote_name(table.name)}").fetchone()[0]
+
+
+def _create_table(schema: str, table: Table, *, has_key: bool) -> str:
     lines = [
         f"{quote_name(column.name)} {_type(column.data_type)}{' not null' if column.key_position else ''}"
         for column in table.columns
     ]
-    if table.key:
+    if has_key:
         lines.append(f"primary key ({', '.join(map(quote_name, table.key))})")
     return f"create table {schema}.{quote_name(table.name)} ({', '.join(lines)})"
 

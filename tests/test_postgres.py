@@ -148,6 +148,22 @@ def _described_columns(warehouse: Warehouse) -> int:
         return con.execute("select count(*) from meta_columns").fetchone()[0]
 
 
+def test_a_key_too_long_for_an_index_is_left_out_and_said(warehouse, database, target):
+    publish_cells(warehouse, 1)
+    with duckdb.connect(str(warehouse.build_file)) as con:
+        # no part of it comes again, so that PostgreSQL can't shorten it
+        long = "(select string_agg(sha256(n::varchar), '') from range(100) as numbers(n))"
+        con.execute(f"update marts.fct_answers set answer_id = {long} where answer_id = 'a7'")
+    publish(warehouse, [CELLS, ANSWERS], publication(2, read_publication(warehouse.marts_file)))
+    served = serve_file(target, warehouse.marts_file)
+    assert "fct_answers has no primary key" in served.text()
+    assert database.rows("select max(length(answer_id)), count(*) from marts.fct_answers") == [(6400, 50)]
+    assert database.rows(
+        """select relname::text from pg_constraint inner join pg_class on pg_class.oid = conrelid
+        where contype = 'p' and relname in ('fct_answers', 'mart_kpi_values')"""
+    ) == [("mart_kpi_values",)]
+
+
 def test_views_carry_the_docs(warehouse, database, target):
     publish_cells(warehouse, 1)
     serve_file(target, warehouse.marts_file)
