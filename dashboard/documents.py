@@ -15,7 +15,7 @@ from typing import Any
 from dashboard.site import DOCUMENTS
 from orchestration.building import QUIET, BuildError, dbt_environment, project_arguments
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, make_folder
 
 
 def make_documents(warehouse: Warehouse) -> list[Path]:
@@ -29,15 +29,16 @@ def make_documents(warehouse: Warehouse) -> list[Path]:
     if last is None or not warehouse.build_file.exists():
         raise UsageError(f"no night has been built in {warehouse.root}: run csw nightly first")
     variables = {"as_of_date": last["as_of"], **last["vars"]}
-    warehouse.docs.mkdir(mode=0o755, exist_ok=True)
+    make_folder(warehouse.docs)
     with tempfile.TemporaryDirectory(prefix="docs-", suffix=".tmp", dir=warehouse.build) as name:
         aside = Path(name)
         _describe(warehouse, aside, variables)
         made = {"dbt.html": aside / "static_index.html", "lineage.html": _lineage(aside)}
         for file, source in made.items():
             part = warehouse.docs / f"{file}.part"
+            part.unlink(missing_ok=True)
             shutil.copyfile(source, part)
-            part.chmod(0o644)
+            part.chmod(0o444)
             part.replace(warehouse.docs / file)
     return [warehouse.docs / file for file, _ in DOCUMENTS]
 

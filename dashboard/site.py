@@ -30,7 +30,7 @@ from dashboard.sheet import Sheet
 from dashboard.show import Writer
 from dashboard.tiles import tiles
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, make_folder
 
 TEMPLATES = Path(__file__).parent / "templates"
 SETS_KEPT = 2
@@ -51,7 +51,7 @@ def render_dashboard(warehouse: Warehouse) -> Path:
     place = warehouse.dashboard
     if place.exists() and not place.is_symlink():
         raise UsageError(f"{place} is not a link that this command made: move it away, then run csw dashboard")
-    warehouse.pages.mkdir(mode=0o755, exist_ok=True)
+    make_folder(warehouse.pages)
     with open_marts(warehouse.marts_file) as marts:
         aside = Path(tempfile.mkdtemp(prefix=f"{marts.publication.version}-", dir=warehouse.pages))
         extras = documents(warehouse)
@@ -71,7 +71,8 @@ def render_dashboard(warehouse: Warehouse) -> Path:
             shutil.rmtree(aside)
             raise
         rest.join()
-    aside.chmod(0o755)
+    for path in (aside, *aside.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o444)
     link = warehouse.pages / "newest"
     link.unlink(missing_ok=True)
     link.symlink_to(Path(warehouse.pages.name) / aside.name)

@@ -119,8 +119,7 @@ class Warehouse:
                 (self.runs, 0o700),
                 (self.alerts, 0o700),
             ):
-                folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(mode)
+                make_folder(folder, mode)
         except OSError as error:
             raise UsageError(f"the warehouse folder {self.root} can't be written: {error.strerror}") from error
 
@@ -161,6 +160,12 @@ def open_database(path: str, *, spill: Path) -> duckdb.DuckDBPyConnection:
     con.execute("set memory_limit = $limit", {"limit": os.environ.get("CSW_MEMORY_LIMIT") or "600MB"})
     con.execute("set enable_progress_bar = false")  # whoever calls tells of progress
     return con
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make a folder, or take the one that is there, with these rights: `mkdir` alone leaves them to the umask."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(mode)
 
 
 @contextmanager

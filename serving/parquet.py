@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.publishing import PART, kept_versions, quote_literal, quote_name, read_publication, sync
-from orchestration.warehouse import Warehouse, open_database
+from orchestration.warehouse import Warehouse, make_folder, open_database
 
 
 def publish_parquet(warehouse: Warehouse) -> Path:
@@ -23,11 +23,11 @@ def publish_parquet(warehouse: Warehouse) -> Path:
     """
     publication = read_publication(warehouse.marts_file)
     folder = warehouse.parquet / publication.version
-    warehouse.parquet.mkdir(exist_ok=True)
+    make_folder(warehouse.parquet)
     if not folder.exists():
         aside = folder.with_name(folder.name + PART)
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+        make_folder(aside)
         _write(warehouse, aside, {"version": publication.version, "as_of_date": str(publication.as_of_date)})
         aside.rename(folder)
     _point(warehouse.parquet, folder.name)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import multiprocessing
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -263,8 +264,14 @@ def copied(sample, tmp_path) -> Path:
 
 def test_csw_dashboard_makes_the_pages_again_and_keeps_the_set_before(copied, capsys):
     sets = []
-    for _ in range(2):
-        assert main(["dashboard", "--warehouse", str(copied)]) == 0
+    for umask in (0o077, 0o002):
+        before = os.umask(umask)
+        try:
+            assert main(["dashboard", "--warehouse", str(copied)]) == 0
+        finally:
+            os.umask(before)
+        pages = [copied / "pages", *(copied / "dashboard").resolve().rglob("*")]
+        assert {(path.is_dir(), path.stat().st_mode & 0o777) for path in pages} == {(True, 0o755), (False, 0o444)}
         assert (copied / "dashboard" / "index.html").exists()
         sets.append((copied / "dashboard").resolve())
     assert str(copied / "dashboard" / "index.html") in capsys.readouterr().out

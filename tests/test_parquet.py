@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -47,6 +48,18 @@ def test_the_copies_hold_what_the_file_holds(warehouse):
     assert pd.read_parquet(current / "meta_publication.parquet")["run_id"].to_list() == ["run3"]
     notes = pq.read_metadata(current / "fct_numbers.parquet").metadata
     assert (notes[b"version"], notes[b"as_of_date"]) == (published.version.encode(), b"2025-03-31")
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002])
+def test_everybody_may_read_the_copies_whatever_the_umask(warehouse, umask):
+    publish_generation(warehouse, 1)
+    before = os.umask(umask)
+    try:
+        folder = publish_parquet(warehouse)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (warehouse.parquet, folder)] == [0o755, 0o755]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
 
 
 def test_copies_follow_the_file_back_and_go_with_its_versions(warehouse):
