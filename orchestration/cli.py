@@ -1,7 +1,7 @@
 """The command line of the warehouse.
 
 Exit codes: 0 done, 1 blocked by a check, 2 wrong use or unreadable input, 3 internal failure, 4 published, but a copy
-(Parquet, PostgreSQL) could not be made.
+(Parquet, PostgreSQL; after a rollback the pages, too) could not be made.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import pwd
 import sys
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestration.night import BLOCKED, FAILED, PUBLISHED, REFUSED
+from orchestration.night import BLOCKED, FAILED, PUBLISHED, REFUSED, UNFINISHED
 from orchestration.settings import Settings, now_utc, resolve_settings
 from orchestration.variables import UsageError, describe_vars
 from orchestration.warehouse import Warehouse, exclusive
+
+if TYPE_CHECKING:
+    from orchestration.publishing import Publication
+    from serving.address import Server
 
 REFUSED_SHOWN = 20
 # What the operating system answers where another account, or a disk that can be written, is wanted.
@@ -39,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"csw: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
-        print("csw: interrupted; the published file is as it was", file=sys.stderr)
+        print("csw: interrupted; csw status says what is published", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # whoever reads has seen enough, as in `csw query ... | head`: what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -272,20 +276,25 @@ def _serve(options: argparse.Namespace) -> int:
         raise UsageError("nothing to serve to: say --parquet, --serve URL or both (or CSW_PARQUET, CSW_SERVE)")
     warehouse = _published_warehouse(options)
     with exclusive(warehouse):
-        _make_copies(warehouse, settings, replace_changed=options.replace_changed)
+        if settings.parquet or warehouse.parquet.exists():
+            _copy_to_parquet(warehouse)
+        if settings.serve:
+            _copy_to_postgresql(warehouse, settings.serve, replace_changed=options.replace_changed)
     return 0
 
 
-def _make_copies(warehouse: Warehouse, settings: Settings, *, replace_changed: bool = False) -> None:
+def _copy_to_parquet(warehouse: Warehouse) -> None:
     from serving.parquet import publish_parquet
 
-    if settings.parquet or warehouse.parquet.exists():
-        print(f"parquet    {publish_parquet(warehouse)} (current)")
-    if settings.serve:
-        from serving.postgres import serve_file
+    print(f"parquet    {publish_parquet(warehouse)} (current)")
 
-        served = serve_file(settings.serve, warehouse.marts_file, replace_changed=replace_changed, say=print)
-        print(f"postgresql {served.text()}")
+
+def _copy_to_postgresql(warehouse: Warehouse, server: Server, *, replace_changed: bool = False) -> None:
+    from serving.postgres import serve_file
+
+    served = serve_file(server, warehouse.marts_file, replace_changed=replace_changed, say=print)
+    warehouse.note_served(served.server, served.version)
+    print(f"postgresql {served.text()}")
 
 
 def _published_warehouse(options: argparse.Namespace) -> Warehouse:
@@ -303,10 +312,39 @@ def _rollback(options: argparse.Namespace) -> int:
     with exclusive(warehouse):
         publication = rollback(warehouse, options.to)
         print(f"published again: version {publication.version}, as of {publication.as_of_date}")
-        _make_copies(warehouse, settings)
-        if warehouse.dashboard.is_symlink():
-            _draw(warehouse)
-    return 0
+        undone = _follow(warehouse, settings, publication, options)
+    if undone:
+        print("\n".join(["csw: published again, but not everywhere", *undone]), file=sys.stderr)
+    return UNFINISHED if undone else PUBLISHED
+
+
+def _follow(
+    warehouse: Warehouse, settings: Settings, publication: Publication, options: argparse.Namespace
+) -> list[str]:
+    """Make what readers have beside the published file anew, each by itself; returns what still shows another version,
+    and what to do about it."""
+    steps: dict[str, Callable[[], None]] = {}
+    if settings.parquet or warehouse.parquet.exists():
+        steps["csw serve --parquet"] = lambda: _copy_to_parquet(warehouse)
+    if settings.serve:
+        steps["csw serve"] = lambda: _copy_to_postgresql(warehouse, settings.serve)
+    if warehouse.dashboard.is_symlink():
+        steps["csw dashboard"] = lambda: _draw(warehouse)
+    undone = []
+    for remedy, step in steps.items():
+        try:
+            step()
+        except Exception as error:
+            is_known = isinstance(error, UsageError)
+            what = str(error) if is_known else f"{type(error).__name__}: {error}\n{_trace_note(options)}"
+            undone.append(f"{what}\n  mend it, then: {remedy}")
+    for server, version in warehouse.served().items():
+        if version != publication.version and not (settings.serve and settings.serve.label == server):
+            undone.append(
+                f"{server} still shows version {version}\n"
+                f"  csw serve --serve with its address; if it is no more, remove it from {warehouse.served_file}"
+            )
+    return undone
 
 
 def _dashboard(options: argparse.Namespace) -> int:

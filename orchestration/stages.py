@@ -278,6 +278,7 @@ def serve(night: Night) -> None:
 
     with night.after_publication("serving postgresql", SERVE_AGAIN):
         served = serve_file(night.settings.serve, night.warehouse.marts_file, say=night.say)
+        night.warehouse.note_served(served.server, served.version)
         night.served["postgresql"] = served.text()
 
 

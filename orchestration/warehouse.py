@@ -8,7 +8,7 @@ dashboard        a link to the newest set of pages in pages/
 docs/            dbt documentation and column lineage, made by csw docs
 build/           the build file, dbt's manifest, the names of the sample's files; only the run opens them
 dagster/         the history of runs, as many as there are logs
-runs/            one log a run, and last.json: how the last run ended
+runs/            one log a run; last.json: how the last run ended; served: which version each server shows
 alerts/          one digest a night, and state.json: what was told to whom
 .lock            held by the run that is under way
 """
@@ -104,6 +104,10 @@ class Warehouse:
     def last_run_file(self) -> Path:
         return self.runs / "last.json"
 
+    @property
+    def served_file(self) -> Path:
+        return self.runs / "served"  # erasing looks into *.json, where a port may pass for an id
+
     def prepare(self) -> None:
         """Make the folders. Analysts may enter the root and versions; what holds raw data or logs is the run's alone.
 
@@ -132,6 +136,14 @@ class Warehouse:
         if not self.last_run_file.exists():
             return None
         return json.loads(self.last_run_file.read_text(encoding="utf-8"))
+
+    def note_served(self, server: str, version: str) -> None:
+        """Note which version this server (its label) shows now."""
+        write_whole(self.served_file, json.dumps(self.served() | {server: version}, indent=1))
+
+    def served(self) -> dict[str, str]:
+        """The version that was last served to each server, by its label."""
+        return json.loads(self.served_file.read_text(encoding="utf-8")) if self.served_file.exists() else {}
 
     def prune_logs(self) -> None:
         """Keep the newest logs only."""

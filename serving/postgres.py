@@ -247,9 +247,8 @@ def _refuse_or_allow(session: _Session, changes: Sequence[tuple[tuple[str, str],
         if blocked
         else "nothing depends on it: csw serve --replace-changed"
     )
-    raise UsageError(
-        "\n".join([f"{session.server.label}: readers would lose columns; nothing was changed", *lines, f"  {remedy}"])
-    )
+    said = f"{session.server.label}: readers would lose columns, so the views are as they were"
+    raise UsageError("\n".join([said, *lines, f"  {remedy}"]))
 
 
 def _dependents(session: _Session, view: tuple[str, str]) -> list[str]:

@@ -15,10 +15,12 @@ import yaml
 
 from orchestration.cli import _parser, _settings, main
 from orchestration.night import Night
+from orchestration.publishing import read_publication
 from orchestration.settings import now_utc, resolve_settings, split_assignments
 from orchestration.summary import command_to_go_on
 from orchestration.variables import PROJECT_DIR, UsageError, parse_var, var_defaults
 from orchestration.warehouse import Warehouse, exclusive, open_database
+from tests.test_publishing import publish_generation
 
 
 def test_several_vars_after_one_option_and_the_option_repeated():
@@ -252,6 +254,39 @@ def test_the_command_that_goes_on_is_the_same_night(tmp_path, monkeypatch):
         assert "hush" not in printed
         assert printed.endswith(f"  # with {', '.join(secrets)} as before")
     assert "--parquet" not in printed
+
+
+def test_a_rollback_makes_what_it_can_and_says_what_still_shows_the_other_version(tmp_path, capsys, monkeypatch):
+    warehouse = Warehouse(tmp_path)
+    warehouse.prepare()
+    first, second = publish_generation(warehouse, 1), publish_generation(warehouse, 2)
+    warehouse.dashboard.symlink_to("pages")
+    warehouse.note_served("elsewhere:5432/db", second.version)
+    warehouse.note_served("beside:5432/db", first.version)
+    drawn = []
+
+    def fail(_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("serving.parquet.publish_parquet", fail)
+    monkeypatch.setattr("dashboard.site.render_dashboard", drawn.append)
+    server = "postgresql://u:s3cr@127.0.0.1:1/db"
+    assert main(["rollback", "--warehouse", str(tmp_path), "--parquet", "--serve", server]) == 4
+    assert drawn == [warehouse]
+    assert read_publication(warehouse.marts_file).run_id == "run1"
+    said = capsys.readouterr()
+    assert "s3cr" not in said.out + said.err
+    lines = said.err.splitlines()
+    assert lines[0] == "csw: published again, but not everywhere"
+    assert lines[1] == "OSError: disk full"
+    assert [line.strip() for line in lines if "csw serve" in line] == [
+        "mend it, then: csw serve --parquet",
+        "mend it, then: csw serve",
+        f"csw serve --serve with its address; if it is no more, remove it from {warehouse.served_file}",
+    ]
+    assert [line for line in lines if "still shows" in line] == [
+        f"elsewhere:5432/db still shows version {second.version}"
+    ]
 
 
 def test_status_of_an_empty_warehouse(tmp_path, capsys):

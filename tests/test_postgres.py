@@ -354,6 +354,19 @@ def test_an_old_version_that_somebody_built_on_stays(warehouse, database, target
     assert database.rows("select count(*) from public.on_a_version") == [(50,)]
 
 
+def test_a_rollback_that_is_not_told_of_the_server_says_what_it_still_shows(warehouse, database, capsys):
+    options = ["--warehouse", str(warehouse.root)]
+    for generation in (1, 2):
+        publish_cells(warehouse, generation, columns=", 7 as extra" * (generation - 1))
+        assert main(["serve", *options, "--serve", database.url]) == 0
+    assert main(["rollback", *options]) == 4
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{database.port}/{database.database} still shows version 20250401T020000000000Z" in said
+    assert main(["serve", *options, "--serve", database.url, "--replace-changed"]) == 0
+    assert generation_of(database) == {1}
+    assert main(["rollback", *options, "--to", "20250401T010000000000Z"]) == 0
+
+
 # --- columns that come and go ---------------------------------------------------------------------------------------
 
 
