@@ -11,6 +11,7 @@ from pathlib import Path
 
 from expectations.contradictions import CAUSES
 from expectations.rules import Rule, Severity, Suite
+from orchestration.rows import DESCRIBING, KNOWN_VALUES
 from orchestration.variables import PROJECT_DIR
 
 AREAS = ("crm", "billing", "product", "support", "surveys", "cs", "finance")
@@ -24,6 +25,7 @@ def activity_types(seeds: Path) -> tuple[str, ...]:
 
 # Values that the contract names but that only describe a row: another one is shown and let through.
 DESCRIBED = {
+    **{column: KNOWN_VALUES[column] for column in sorted(DESCRIBING)},
     ("support_tickets", "channel"): ("email", "chat", "web", "phone", "social"),
     ("support_self_service_sessions", "channel"): ("help_center", "bot", "community", "in_app_guide"),
     ("survey_responses", "channel"): ("email", "in_app", "web", "sms"),

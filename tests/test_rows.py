@@ -15,6 +15,8 @@ ITEMS_WITHOUT_INTERVAL = (
     "item_version_id,item_id,subscription_id,plan_id,quantity,unit_amount,discount_pct,is_recurring,effective_from"
 )
 ITEMS = f"{ITEMS_WITHOUT_INTERVAL},billing_interval"
+COUNTED_ITEMS = f"{ITEMS},interval_count"
+DEALS = "opportunity_id,account_id,opportunity_type,stage,is_closed,created_at"
 ANSWERS = "response_id,survey_id,sent_at,responded_at,score"
 ACTIONS = "action_id,action_type,opened_at,closed_at,status"
 INVOICES = "invoice_id,account_id,issued_at,currency,amount_subtotal,amount_paid,status"
@@ -53,6 +55,14 @@ CASES = [
         "is_recurring: 'true' needs a billing_interval",
     ),
     ("billing_subscription_items", ITEMS, "v,i,s,p,1,10,0,false,2025-01-01,", None),
+    ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,Day,365", None),
+    ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,week,156", None),
+    ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,month,121", "'121' is outside 1 to"),
+    ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,day,0", "'0' is outside 1 to"),
+    ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,false,2025-01-01,,1", None),
+    ("crm_opportunities", DEALS, "o,a,upsell,won,true,2025-01-01", None),
+    ("crm_users", "user_id,full_name,role,active_from", "u,Ann,partner,2025-01-01", None),
+    ("support_tickets", "ticket_id,status,is_spam,is_agent_initiated,created_at", "t,hold,0,0,2025-01-01", None),
     ("survey_responses", ANSWERS, "r,s,2025-02-01 10:00,2025-02-01 00:00,0", None),
     (
         "survey_responses",
@@ -78,6 +88,7 @@ CASES = [
     ("crm_accounts", ACCOUNTS, "a,A,false,2024-01-01,a", "merged_into_account_id: 'a' is the row itself"),
     ("crm_accounts", ACCOUNTS, "a,A,false,2024-01-01,b", None),
     ("fin_exchange_rates", RATES, "2025-02-01,USD,EUR,0", "rate: '0' is outside"),
+    ("fin_exchange_rates", RATES, "2022-12-30,HRK,EUR,0.1327", None),
     ("billing_subscriptions", SUBSCRIPTIONS, "s,a,active,EUR,2025-02-01,2026-02-01", None),
     ("billing_subscriptions", SUBSCRIPTIONS, "s,a,actve,EUR,2025-02-01,", "status: 'actve' is not one of trialing"),
     ("product_events", EVENTS, "e,a,u,login,2025-02-28,2025-03-04", "_loaded_at: '2025-03-04' lies in the future"),
