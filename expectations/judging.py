@@ -267,7 +267,9 @@ select *, {_split("share_factor")} from judged
 """
 
 # The shift of the clock that explains tonight's hours best, and by how much better (logarithm of the odds) than none,
-# beyond what it does in any night before: Saturdays begin later every week, and summer time is new only once.
+# beyond what it does in any night before: Saturdays begin later every week, and summer time is new only once. Beyond
+# its usual number an hour counts only as far as other hours lack rows: what comes on top, such as an import, was not
+# moved there.
 RAW_HOURS = f"""
 create or replace table ops.raw_hours as
 with nights as (
@@ -276,24 +278,40 @@ with nights as (
     where rows_before > 0
     qualify dense_rank() over (partition by table_name, column_name, is_tonight order by last_load_id desc) <= 60
 ),
+sizes as (
+    select table_name, column_name, run_id, is_tonight, sum(n_rows) as n_night from nights group by all
+),
 totals as (
-    select table_name, column_name, sum(n_rows) as n_rows from nights
-    where not is_tonight group by all having count(distinct run_id) >= 7 and sum(n_rows) >= 500
+    select table_name, column_name, sum(n_night) as n_rows, median(n_night) as usual_night from sizes
+    where not is_tonight group by all having count(*) >= 7 and sum(n_night) >= 500
 ),
 earlier as (
     select table_name, column_name, hour, sum(n_rows) as n_rows from nights where not is_tonight group by all
 ),
 profiles as (
-    select totals.table_name, totals.column_name, hours.hour,
+    select totals.table_name, totals.column_name, hours.hour, usual_night,
+        coalesce(earlier.n_rows, 0) / totals.n_rows as usual_share,
         ln((coalesce(earlier.n_rows, 0) + 1.0) / (totals.n_rows + 24)) as weight
     from totals cross join (select range as hour from range(24)) as hours
     left join earlier using (table_name, column_name, hour)
 ),
+each_hour as (
+    select
+        sizes.*, profiles.hour, coalesce(nights.n_rows, 0) as n_hour,
+        least(n_night, usual_night) * usual_share as n_due,
+        sum(greatest(n_due - n_hour, 0)) over same_night as n_lacking,
+        sum(greatest(n_hour - n_due, 0)) over same_night as n_on_top,
+        least(n_hour, n_due) + coalesce(greatest(n_hour - n_due, 0) * n_lacking / nullif(n_on_top, 0), 0) as n_moved
+    from sizes join profiles using (table_name, column_name)
+    left join nights using (table_name, column_name, run_id, is_tonight, hour)
+    window same_night as (partition by table_name, column_name, run_id)
+),
 fits as (
-    select run_id, is_tonight, table_name, column_name, shift, sum(n_rows) as n_rows, sum(n_rows * weight) as fit
-    from nights cross join (select range - 11 as shift from range(24))
+    select
+        run_id, is_tonight, table_name, column_name, shift, sum(n_hour) as n_rows, sum(n_moved * weight) as fit
+    from each_hour cross join (select range - 11 as shift from range(24))
     join profiles using (table_name, column_name)
-    where profiles.hour = (nights.hour - shift + 24) % 24
+    where profiles.hour = (each_hour.hour - shift + 24) % 24
     group by all
 ),
 evidences as (
