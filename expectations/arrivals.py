@@ -64,8 +64,8 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
     # two files that hold a header only are alike, but nothing was sent again
     new = con.execute(
         """select
-            table_name, count(*) filter (not is_repeated), count(*) filter (is_repeated), max(load_id),
-            sum(delivered_rows)::bigint, sum(quarantined_rows)::bigint
+            table_name, count(*) filter (not is_repeated and status <> 'replayed'), count(*) filter (is_repeated),
+            max(load_id), coalesce(sum(delivered_rows) filter (status <> 'replayed'), 0)::bigint, sum(quarantined_rows)::bigint
         from (
             select *, status = 'known' and exists (
                 select 1 from ops.load_log as earlier

@@ -4,11 +4,12 @@ Every band is in standard deviations that grow with the square root of the count
 spreads; too little history or too few rows give NULL, which is not judged.
 """
 
-from expectations.raw import COUNTED_FIELDS, DESCRIBED
+from expectations.raw import COUNTED_FIELDS, DESCRIBED, FILLED
 from orchestration.contract import TABLES
 from orchestration.rows import KNOWN_VALUES
 
 _AREA = "case table_name " + " ".join(f"when '{t.name}' then '{t.area}'" for t in TABLES.values()) + " end"
+_FILLED = ", ".join(f"'{name}'" for name in FILLED)
 _COUNTED = "column_name in (" + ", ".join(f"'{name}'" for name in sorted(COUNTED_FIELDS)) + ")"
 
 # values that the contract names need not have come before
@@ -27,55 +28,64 @@ def _split(figure: str) -> str:
 
 # `expected`: the median of the last six nights of the same weekday. The spread is that of count data, times how much
 # more the table has spread so far (by the 80 % quantile, which for counts is 1.64, so that holidays don't count).
-# `common`: by which factor the other tables are off tonight, those aside that come whole every night. On a holiday all
-# sources are down together, a delivery that isn't whole is down alone. A part of a shared change isn't judged.
-RAW_TABLES = """
+# A night is a day: what is delivered later on the same day comes on top of it.
+# `common`: by which factor the areas are off tonight, tables aside that come whole every night; of two areas the less,
+# of more the middle one. On a holiday all sources are down together, a delivery that isn't whole is down alone. A part
+# of a shared change isn't judged.
+RAW_TABLES = f"""
 create or replace table ops.raw_tables as
-with nights as (
+with days as (
+    select table_name, arrived_on, sum(n_delivered) as n_day, min(rows_before) > 0 as is_night
+    from ops.arrivals where delivered_files > 0 group by all
+),
+nights as (
     select
-        table_name, run_id, n_delivered as n_rows,
+        table_name, arrived_on, n_day,
         -- the first load of a table is all its history, not a night
-        median(n_delivered) filter (rows_before > 0) over same_days as expected,
-        count(*) filter (rows_before > 0) over same_days as n_same
-    from ops.arrivals
+        median(n_day) filter (is_night) over same_days as expected,
+        count(*) filter (is_night) over same_days as n_same
+    from days
     window same_days as (
-        partition by table_name, isodow(arrived_on) order by arrived_on, last_load_id
-        rows between 6 preceding and 1 preceding
+        partition by table_name, isodow(arrived_on) order by arrived_on rows between 6 preceding and 1 preceding
     )
 ),
 spreads as (
     select
         table_name,
-        greatest(1, quantile_cont(power(n_rows - expected, 2) / greatest(expected, 1), 0.8) / 1.64) as factor
-    from nights where run_id <> $run and n_same >= 2 group by table_name
+        greatest(1, quantile_cont(power(n_day - expected, 2) / greatest(expected, 1), 0.8) / 1.64) as factor
+    from nights where arrived_on <> $today::date and n_same >= 2 group by table_name
 ),
 earlier as (
     select
         area, table_name, count(*) as n_nights, max(arrived_on) as last_arrived_on,
         median(repeated_share) as usual_repeated, min(kept_share) as least_kept, count(kept_share) as n_kept,
-        list_max(list(gap)) as longest_gap, max(n_rows) as most_rows, median(n_rows) as usual_n
+        list_max(list(gap)) as longest_gap, max(n_delivered) as most_rows, median(n_rows) as usual_n
     from (
         select
             *, date_diff('day', lag(arrived_on) over (partition by table_name order by arrived_on), arrived_on) as gap
-        from ops.arrivals where run_id <> $run and n_rows > 0
+        from ops.arrivals where run_id <> $run and n_rows > 0 and delivered_files > 0
         qualify row_number() over (partition by table_name order by arrived_on desc) <= 60
     )
     group by area, table_name
 ),
 tonight as (
     select
-        arrivals.*, nights.expected, nights.n_same, spreads.factor,
+        arrivals.*, nights.n_day, nights.expected, nights.n_same, coalesce(spreads.factor, 1) as factor,
         case when nights.expected >= 8 and n_same >= 3 and coalesce(kept_share, 0) < 0.5
-            then arrivals.n_delivered / nights.expected end as ratio
+            then nights.n_day / nights.expected end as ratio
     from ops.arrivals
-    left join nights using (run_id, table_name)
+    left join nights using (table_name, arrived_on)
     left join spreads using (table_name)
     where run_id = $run
 ),
+areas as (select area, median(ratio) as ratio from tonight where ratio is not null group by area),
 shared as (
     select
-        case when count(ratio) >= 4 and median(ratio) not between 0.65 and 1.5 then median(ratio) else 1 end as common
-    from tonight
+        case when count(*) < 2 then 1
+            when -quantile_disc(-ratio, 0.5) < 0.65 then -quantile_disc(-ratio, 0.5)
+            when quantile_disc(ratio, 0.5) > 1.5 then quantile_disc(ratio, 0.5)
+            else 1 end as common
+    from areas
 ),
 judged as (
     select
@@ -95,12 +105,12 @@ select
     coalesce(earlier.n_nights, 0) as n_nights,
     round(judged.expected, 1) as usual_rows,
     case when judged.n_same >= 3 and judged.delivered_files > 0 and judged.expected >= 20
-        then (judged.n_delivered - judged.due) / judged.deviation end as volume_z,
+        then (judged.n_day - judged.due) / judged.deviation end as volume_z,
     case when earlier.n_nights >= 10 and judged.n_delivered >= 100
         then judged.n_delivered / earlier.most_rows end as volume_factor,
-    -- of a small table, nothing is a number of rows like others
-    case when judged.delivered_files > 0 and judged.n_delivered = 0 and earlier.n_nights >= 5
-            and coalesce(judged.expected, earlier.usual_n) >= 20
+    -- of a small table, or on a weekday that is not known yet, nothing is a number of rows like others
+    case when judged.delivered_files > 0 and judged.n_day = 0 and earlier.n_nights >= 5 and judged.due >= 20
+            and judged.due > 2 * judged.deviation
         then 1 else 0 end as n_empty,
     -- came every night and isn't here, or is away for thrice its longest gap
     case when judged.table_name is not null then 0
@@ -115,7 +125,9 @@ select
     case when earlier.n_nights > 0 then lost_share end as quarantined_share,
     case when earlier.n_nights > 0 then 0 else lost_share end as first_quarantined_share,
     case when earlier.n_nights >= 5 and earlier.usual_repeated < 0.5 and (judged.n_rows >= 5 or judged.n_rows = 0)
-        then judged.repeated_share end as repeated_share,
+        then judged.repeated_share end as sent_again_share,
+    case when table_name not in ({_FILLED}) then sent_again_share end as repeated_share,
+    case when table_name in ({_FILLED}) then sent_again_share end as filled_share,
     case when earlier.n_kept >= 5 and earlier.least_kept >= 0.95 then judged.n_vanished end as n_vanished
 from judged full join earlier using (table_name)
 """

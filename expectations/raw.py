@@ -87,6 +87,9 @@ HOURLY = {
     "cs_activities": "occurred_at",
 }
 
+# Days without a row are filled with the last earlier one, so one that is sent again says nothing wrong.
+FILLED = ("fin_exchange_rates",)
+
 # Numbers and fields that a KPI counts directly: when they drift, the night is blocked.
 COUNTED_NUMBERS = frozenset(
     {"unit_amount", "quantity", "discount_pct", "amount_subtotal", "amount_paid", "amount", "rate"}
@@ -179,6 +182,14 @@ def _table_rules(area: str) -> list[Rule]:
             "error",
             "The rows were delivered before: an earlier file was sent again in place of tonight's. Deliver tonight's, "
             "then run again.",
+            max_value=0.8,
+        ),
+        rule(
+            "rates_are_new",
+            "filled_share",
+            "warning",
+            "The rates were delivered before, as they are at weekends and on holidays: the last ones stay in force. On "
+            "another day see that the export of the source still runs.",
             max_value=0.8,
         ),
         rule(

@@ -1,10 +1,167 @@
-"""Bands on nights made by hand: what blocks, and which quiet days pass."""
+"""Bands on nights made by hand: what blocks, what a blocked night takes to be mended, and which quiet days pass."""
+
+from datetime import date, datetime, timedelta
 
 import duckdb
 import pytest
 
-from expectations.arrivals import OPS_TABLES
-from expectations.judging import RAW_HOURS
+from expectations.arrivals import OPS_TABLES, accept_arrivals, profile_arrivals
+from expectations.judging import RAW_HOURS, RAW_TABLES
+from expectations.raw import RAW_SUITES
+from orchestration.contract import TABLES
+from orchestration.loading import load_landing
+from orchestration.replaying import close_replaced, replay
+
+HEADERS = {
+    "crm_accounts": "account_id,account_name,is_internal,created_at,merged_into_account_id",
+    "crm_contacts": "contact_id,account_id,created_at",
+    "crm_opportunities": "opportunity_id,account_id,opportunity_type,stage,is_closed,created_at",
+    "crm_users": "user_id,full_name,role,active_from",
+    "surveys": "survey_id,survey_type,survey_name,scale_min,scale_max,higher_is_better,positive_threshold",
+    "billing_invoices": "invoice_id,account_id,issued_at,paid_at,currency,amount_subtotal,amount_paid,status",
+    "billing_refunds": "refund_id,invoice_id,amount,currency,refunded_at",
+    "product_events": "event_id,account_id,user_id,event_name,feature_key,occurred_at",
+    "support_tickets": "ticket_id,status,is_spam,is_agent_initiated,created_at",
+    "support_ticket_events": "event_id,ticket_id,event_type,actor_type,occurred_at",
+    "survey_responses": "response_id,survey_id,account_id,responded_at,score",
+    "cs_activities": "activity_id,account_id,user_id,activity_type,direction,is_automated,status,occurred_at",
+    "cs_health_ratings": "account_id,user_id,rated_at,colour",
+    "fin_costs": "cost_id,cost_month,cost_type,amount,currency",
+    "fin_exchange_rates": "rate_date,from_currency,to_currency,rate",
+}
+
+
+class Nights:
+    """A landing folder and a build in memory, loaded night after night; `day` is that of the last one."""
+
+    def __init__(self, folder):
+        self.landing = folder / "landing"
+        self.con = duckdb.connect()
+        self.day = datetime(2025, 1, 1, 2)
+        self.runs = 0
+
+    def run(self, files, *, headers=None, publish=True, days=1):
+        """Land `files` (table -> rows) `days` after the last night, load and measure; broken rules as (rule, table)."""
+        headers = HEADERS | (headers or {})
+        self.day += timedelta(days=days)
+        self.runs += 1
+        for table, rows in files.items():
+            path = self.landing / table / f"{self.runs:03}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join([headers[table], *rows]) + "\n", encoding="utf-8")
+        run_id = f"run{self.runs}"
+        load_landing(self.con, self.landing, run_id=run_id, loaded_at=self.day, progress=lambda _: None)
+        close_replaced(self.con, run_id=run_id, now=self.day)
+        profile_arrivals(self.con, run_id, self.day.date())
+        if publish:
+            accept_arrivals(self.con, run_id)
+        return broken(self.con)
+
+
+def broken(con, severity="error"):
+    """The rules of this severity that what was measured breaks, as (rule, table)."""
+    found = set()
+    for rule in (rule for suite in RAW_SUITES for rule in suite.rules if rule.severity == severity):
+        column = rule.arguments["column"]
+        low, high = rule.arguments.get("min_value", "-inf"), rule.arguments.get("max_value", "inf")
+        rows = con.execute(
+            f"select distinct table_name from ops.{rule.profile} where {rule.where[0]} = ? "
+            f"and {column}::double not between ?::double and ?::double",
+            [rule.where[1], low, high],
+        )
+        found |= {(rule.name, table) for (table,) in rows.fetchall()}
+    return found
+
+
+@pytest.fixture
+def nights(tmp_path):
+    return Nights(tmp_path)
+
+
+def test_a_role_a_type_and_a_status_of_ones_own_are_shown(nights):
+    first = {
+        "crm_users": ["u1,Ann,partner,2024-01-01"],
+        "crm_opportunities": ["o1,a1,upsell,won,true,2024-01-01"],
+        "support_tickets": ["t1,hold,false,false,2024-01-01"],
+    }
+    assert nights.run(first) == set()
+    assert broken(nights.con, "warning") == {("values_are_known", table) for table in first}
+
+
+def test_rates_of_friday_stay_in_force_at_the_weekend(nights):
+    currencies = ("USD", "GBP", "JPY", "CHF", "SEK")
+    for number in range(6):
+        rates = [f"{nights.day:%F},{one},EUR,0.9{number}" for one in currencies]
+        assert nights.run({"fin_exchange_rates": rates}) == set()
+    assert nights.run({"fin_exchange_rates": rates}) == set(), "the same bytes"
+    assert broken(nights.con, "warning") == {("rates_are_new", "fin_exchange_rates")}
+    assert nights.run({"fin_exchange_rates": rates[::-1]}) == set(), "the same rows"
+
+
+def figures(history, tonight):
+    """(volume_z, n_empty) by table of the last of these deliveries (day, table -> rows), others being published."""
+    with duckdb.connect() as con:
+        con.execute("create schema ops")
+        con.execute(OPS_TABLES)
+        for number, (day, rows) in enumerate([*history, tonight]):
+            for table, count in rows.items():
+                con.execute(
+                    "insert into ops.arrivals by name select ? as run_id, ? as area, ? as table_name, 1 as "
+                    "delivered_files, ? as n_rows, ? as n_delivered, ? as rows_before, ?::date as arrived_on, "
+                    "? as last_load_id, 0 as n_quarantined",
+                    [f"run{number}", TABLES[table].area, table, count, count, number, day, number],
+                )
+        con.execute(RAW_TABLES, {"run": f"run{len(history)}", "today": tonight[0]})
+        found = con.execute("select table_name, round(volume_z, 2), n_empty from ops.raw_tables").fetchall()
+    return {table: (volume_z, n_empty) for table, volume_z, n_empty in found}
+
+
+USUAL = {"product_events": 2000, "support_tickets": 60, "support_ticket_events": 200}
+FOUR_WEEKS = [(date(2025, 1, 6) + timedelta(days=n), USUAL) for n in range(29)]
+HOLIDAY = date(2025, 2, 4)
+
+
+def test_a_holiday_is_shared_by_two_areas_and_a_cut_is_not():
+    # areas are down to 0.1 and 0.13, the median of 0.15 and 0.11; four Tuesdays before: of the events
+    # (200 - 0.2 x 2000) / sqrt(2000 x 5/4 + (0.4 x 0.87 x 2000)^2) = -0.29
+    holiday = {"product_events": 200, "support_tickets": 9, "support_ticket_events": 22}
+    found = figures(FOUR_WEEKS, (HOLIDAY, holiday))
+    assert found == {"product_events": (-0.29, 0), "support_tickets": (-0.13, 0), "support_ticket_events": (-0.25, 0)}
+    nothing = figures(FOUR_WEEKS, (HOLIDAY, holiday | {"support_ticket_events": 0}))
+    assert nothing["support_ticket_events"][1] == 0
+
+    # (60 - 9) / sqrt(60 x 5/4) and (200 - 22) / sqrt(200 x 5/4) below
+    cut = figures(FOUR_WEEKS, (HOLIDAY, holiday | {"product_events": 2000}))
+    assert cut == {"product_events": (0, 0), "support_tickets": (-5.89, 0), "support_ticket_events": (-11.26, 0)}
+    assert figures(FOUR_WEEKS, (HOLIDAY, USUAL | {"support_tickets": 0}))["support_tickets"][1] == 1
+
+
+def test_nothing_on_a_weekday_that_never_was_is_no_empty_delivery():
+    week = [(date(2025, 1, 5) + timedelta(days=n), {"support_tickets": 50}) for n in range(6)]
+    saturday, monday = date(2025, 1, 11), date(2025, 1, 13)
+    assert figures(week, (saturday, {"support_tickets": 0}))["support_tickets"] == (None, 0)
+    assert figures(week, (monday, {"support_tickets": 0}))["support_tickets"] == (None, 1)
+
+
+def test_what_comes_later_on_a_day_comes_on_top():
+    published = [*FOUR_WEEKS, (HOLIDAY, USUAL)]
+    # (60 + 3 - 60) / sqrt(60 x 5/4)
+    assert figures(published, (HOLIDAY, {"support_tickets": 3}))["support_tickets"] == (0.35, 0)
+
+
+def test_rows_out_of_quarantine_are_no_delivery(nights):
+    nights.run({"fin_costs": [f"c{n},2025-01-01,cogs,{'12' if n else 'twelve'},EUR" for n in range(60)]})
+    nights.con.execute(
+        """insert into ops.arrivals by name
+        select arrivals.* replace (
+            arrived_on + 7 * week::int as arrived_on, 'week' || week as run_id, 60 as rows_before)
+        from ops.arrivals, range(1, 4) as weeks(week)"""
+    )
+    [(mended, line)] = nights.con.execute("select quarantine_id, raw_line from ops.quarantine").fetchall()
+    nights.day += timedelta(days=28)
+    replay(nights.con, run_id="replay", now=nights.day, repaired={mended: line.replace("twelve", "12")})
+    assert nights.run({}, days=0) == set()
+    assert nights.con.execute("select n_rows, volume_z from ops.raw_tables").fetchall() == [(1, None)]
 
 
 @pytest.mark.parametrize(
