@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 
 import duckdb
 
@@ -17,10 +18,13 @@ from expectations import judging
 from expectations.contradictions import find_contradictions
 from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
 from orchestration.contract import TABLES, Column, Table
+from orchestration.reading import partition_of
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 # Nights back in which a delivery is looked for that tonight's may repeat.
 NIGHTS_COMPARED = 7
+# Files back whose columns tonight's are compared with.
+FILES_COMPARED = 60
 
 OPS_TABLES = """
 create table if not exists ops.arrivals (
@@ -54,7 +58,8 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
     """Measure what was loaded since the last published run, and lay the tables `ops.raw_*` ready.
 
     What a blocked or killed run loaded is measured again, so that a load that blocked once blocks until it's mended.
-    `timezone` is that of the reporting: hours of the day are told by its clock, so that its summer time is no shift.
+    Mended is a row by a newer one of its key: of each key only the newest of these rows is measured. `timezone` is that
+    of the reporting: hours of the day are told by its clock, so that its summer time is no shift.
     """
     con.execute(OPS_TABLES)
     for table in _HISTORIES:
@@ -65,17 +70,20 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
     new = con.execute(
         """select
             table_name, count(*) filter (not is_repeated and status <> 'replayed'), count(*) filter (is_repeated),
-            max(load_id), coalesce(sum(delivered_rows) filter (status <> 'replayed'), 0)::bigint, sum(quarantined_rows)::bigint
+            max(load_id), coalesce(sum(delivered_rows) filter (status <> 'replayed'), 0)::bigint,
+            (select count(*) from ops.quarantine as open
+            where open.table_name = loads.table_name and load_id > $settled and status = 'open')
         from (
             select *, status = 'known' and exists (
                 select 1 from ops.load_log as earlier
                 where earlier.table_name = log.table_name and earlier.content_hash = log.content_hash
                     and earlier.delivered_rows > 0
             ) as is_repeated
-            from ops.load_log as log where load_id > ?
-        ) group by all""",
-        [settled],
+            from ops.load_log as log where load_id > $settled
+        ) as loads group by all""",
+        {"settled": settled},
     ).fetchall()
+    con.execute("create or replace temp table superseded (table_name varchar, row_id bigint)")
     for name, *delivery in new:
         _measure_table(con, run_id, TABLES[name], settled, arrived_on, *delivery)
         _measure_columns(con, run_id, TABLES[name], settled)
@@ -87,6 +95,7 @@ def profile_arrivals(con: duckdb.DuckDBPyConnection, run_id: str, arrived_on: da
     con.execute(judging.RAW_VALUES, {"run": run_id})
     con.execute(judging.RAW_HOURS, {"run": run_id})
     con.execute(judging.RAW_SCORES, {"run": run_id})
+    _find_lost_columns(con, settled)
     _find_orphans(con, settled)
     find_contradictions(con, settled)
 
@@ -108,19 +117,10 @@ def _measure_table(
     delivered: int,
     quarantined: int,
 ) -> None:
-    key = ", ".join(table.key)
-    arrived = f"raw.{table.name} where _load_id > {int(settled)}"
-    rows, has_deleted = con.execute(f"select count(*), bool_or(_deleted) from {arrived}").fetchone()
-    before = con.execute(f"select count(*) from raw.{table.name}").fetchone()[0] - rows
+    conflicts = _set_aside_superseded(con, table, settled)
+    rows, has_deleted = con.execute(f"select count(*), bool_or(_deleted) from {_arrived(table, settled)}").fetchone()
+    before = con.execute(f"select count(*) from raw.{table.name} where _load_id <= {int(settled)}").fetchone()[0]
     deleted_share = _share_deleted(con, table, settled, before) if has_deleted else None
-    content = _content(table)
-    # the few keys that came twice are found by a number each, so that millions of events fit into memory
-    conflicts = con.execute(
-        f"""select count(*) from (
-            select {key} from {arrived} and hash({key}) in (
-                select hash({key}) from {arrived} group by all having count(*) > 1)
-            group by {key}, _loaded_at, _load_id having min({content}) <> max({content}))"""
-    ).fetchone()[0]
     repeated, kept, vanished = _compare_with_earlier(con, table, settled)
     if not rows and known_files and before:
         repeated = 1.0  # nothing but files that are known, under new names
@@ -133,6 +133,40 @@ def _measure_table(
             *(run_id, table.area, table.name, files, rows, deleted_share, before, arrived_on, last_load_id),
             *(known_files, delivered, quarantined, repeated, kept, vanished, conflicts),
         ],
+    )
+
+
+def _set_aside_superseded(con: duckdb.DuckDBPyConnection, table: Table, settled: int) -> int:
+    """Note which of tonight's rows a later one of tonight replaces, in the order of staging; returns how many keys have
+    newest rows of one file that contradict each other."""
+    key = ", ".join(table.key)
+    arrived = f"raw.{table.name} where _load_id > {int(settled)}"
+    # the few keys that came twice are found by a number each, so that millions of events fit into memory
+    con.execute(
+        f"""create or replace temp table came_twice as
+        select
+            rowid as row_id, {_content(table)} as content, _loaded_at, _load_id, {key},
+            row_number() over (
+                partition by {key} order by _loaded_at desc, coalesce(_deleted, false), _load_id desc, rowid
+            ) as place
+        from {arrived} and hash({key}) in (select hash({key}) from {arrived} group by all having count(*) > 1)"""
+    )
+    con.execute("insert into superseded select ?, row_id from came_twice where place > 1", [table.name])
+    return con.execute(
+        f"""select count(*) from (
+            select {key} from came_twice join (
+                select {key}, _loaded_at, _load_id from came_twice where place = 1
+            ) as newest using ({key}, _loaded_at, _load_id)
+            group by {key} having min(content) <> max(content))"""
+    ).fetchone()[0]
+
+
+def _arrived(table: Table, settled: int) -> str:
+    """Tonight's rows, of each key the newest, to select from."""
+    superseded = f"select row_id from superseded where table_name = '{table.name}'"
+    return (
+        f"(select landed.* from raw.{table.name} as landed anti join ({superseded}) as older "
+        f"on landed.rowid = older.row_id where _load_id > {int(settled)}) as arrived"
     )
 
 
@@ -162,8 +196,9 @@ def _compare_with_earlier(
     con: duckdb.DuckDBPyConnection, table: Table, settled: int
 ) -> tuple[float | None, float | None, int | None]:
     """(share of tonight's rows that arrived as they are in the last nights, or ever in a file of the same bytes, share
-    of the last night's keys that came again, and how many did not). The first load of a table is all its history, not
-    a night: it is not compared with.
+    of the last night's keys that came again, and how many did not). When several runs loaded, the first is that of the
+    run that repeats the least: what was sent again harms nothing once tonight's is there. Rows out of quarantine are no
+    delivery. The first load of a table is all its history, not a night: it is not compared with.
     """
     marks = con.execute(
         "select last_load_id from ops.arrivals where table_name = ? and is_accepted and n_rows > 0 "
@@ -186,7 +221,12 @@ def _compare_with_earlier(
     last = f"_load_id > {ids[1]} and _load_id <= {ids[0]}"
     return con.execute(
         f"""with
-        tonight as (select distinct {key}, {content} as content from raw.{table.name} where _load_id > {int(settled)}),
+        tonight as (
+            select distinct {key}, {content} as content, _delivery
+            from raw.{table.name} join (
+                select load_id as _load_id, case when status = 'loaded' then run_id end as _delivery from ops.load_log
+            ) using (_load_id) where _load_id > {int(settled)}
+        ),
         earlier as (
             select distinct {key}, {content} as content, {last} and not coalesce(_deleted, false) as is_last
             from raw.{table.name} where {nights}
@@ -194,7 +234,9 @@ def _compare_with_earlier(
         expected as (select distinct {key}, 1 as was_last from earlier where is_last),
         again as (select distinct {key}, 1 as is_back from tonight)
         select
-            (select avg((content in (select content from earlier))::int) from tonight),
+            (select min(share) from (
+                select avg((content in (select content from earlier))::int) as share
+                from tonight where _delivery is not null group by _delivery)),
             avg(coalesce(is_back, 0)), count(*) filter (is_back is null)
         from expected left join again using ({key})
         where exists (select 1 from tonight)"""
@@ -204,9 +246,7 @@ def _compare_with_earlier(
 def _measure_columns(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, settled: int) -> None:
     columns = [column for column in table.columns if column.name != "_loaded_at"]
     parts = [part for column in columns for part in _parts(table.name, column)]
-    rows, *figures = con.execute(
-        f"select count(*), {', '.join(parts)} from raw.{table.name} where _load_id > {int(settled)}"
-    ).fetchone()
+    rows, *figures = con.execute(f"select count(*), {', '.join(parts)} from {_arrived(table, settled)}").fetchone()
     width = len(parts) // len(columns)
     measured = [
         [run_id, table.area, table.name, column.name, rows, *figures[width * place : width * (place + 1)]]
@@ -261,10 +301,10 @@ def _measure_values(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, s
         con.execute(
             f"""insert into ops.arrived_values
             select ?, ?, ?, lower(trim(value)), sum(n_rows) from (
-                select {name}::varchar as value, count(*) as n_rows from raw.{table.name}
-                where _load_id > ? and {name} is not null group by all
+                select {name}::varchar as value, count(*) as n_rows from {_arrived(table, settled)}
+                where {name} is not null group by all
             ) group by all""",
-            [run_id, table.name, name, settled],
+            [run_id, table.name, name],
         )
 
 
@@ -274,25 +314,69 @@ def _measure_hours(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, se
             f"""insert into ops.arrived_hours
             select ?, ?, ?, extract(hour from timezone(?, timezone('UTC', quarter_hour))), sum(n_rows) from (
                 select time_bucket(interval 15 minute, {name}) as quarter_hour, count(*) as n_rows
-                from raw.{table.name} where _load_id > ? and {name} is not null group by all
+                from {_arrived(table, settled)} where {name} is not null group by all
             ) group by all""",
-            [run_id, table.name, name, timezone, settled],
+            [run_id, table.name, name, timezone],
         )
 
 
 def _measure_scores(con: duckdb.DuckDBPyConnection, run_id: str, settled: int) -> None:
     """Where answers lie on their survey's scale, 0 to 1: a changed scale shows in its survey, not in the sum of all."""
     con.execute(
-        """insert into ops.arrived_answers
+        f"""insert into ops.arrived_answers
         with scales as (
             select survey_id, arg_max(scale_min, _loaded_at) as low, arg_max(scale_max, _loaded_at) as high
             from raw.surveys group by all
         )
         select $run, survey_id, (score - low) / nullif(high - low, 0) as share, count(*)
-        from raw.survey_responses join scales using (survey_id)
-        where _load_id > $settled group by all having share is not null""",
-        {"run": run_id, "settled": settled},
+        from {_arrived(TABLES["survey_responses"], settled)} join scales using (survey_id)
+        group by all having share is not null""",
+        {"run": run_id},
     )
+
+
+def _find_lost_columns(con: duckdb.DuckDBPyConnection, settled: int) -> None:
+    """Columns that the last files of a table all named, and one of tonight's whose rows are still the newest doesn't.
+
+    Lines of JSON say nothing of it: many writers leave out what is empty.
+    """
+    con.execute(
+        "create or replace table ops.raw_headers (area varchar, table_name varchar, n_lost bigint, columns varchar)"
+    )
+    files = con.execute(
+        """select table_name, load_id, path, header from ops.load_log
+        where status = 'loaded' and loaded_rows > 0 and file_format <> 'jsonl'
+        qualify load_id > $settled
+            or row_number() over (partition by table_name, load_id > $settled order by load_id desc) <= $compared""",
+        {"settled": settled, "compared": FILES_COMPARED},
+    ).fetchall()
+    for table in TABLES.values():
+        columns = {column.name for column in table.columns if column.name != "_loaded_at"}
+        named = {
+            load_id: columns & {*(column.strip().lower() for column in header), *dict(partition_of(table, Path(path)))}
+            for name, load_id, path, header in files
+            if name == table.name
+        }
+        earlier = [names for load_id, names in named.items() if load_id <= settled]
+        if len(earlier) < 5:
+            continue
+        expected = set.intersection(*earlier)
+        lacking = {load_id: expected - names for load_id, names in named.items() if load_id > settled}
+        lost = {
+            name
+            for load_id, names in lacking.items()
+            if names and _has_rows_left(con, table, settled, load_id)
+            for name in names
+        }
+        con.execute(
+            "insert into ops.raw_headers values (?, ?, ?, ?)",
+            [table.area, table.name, len(lost), ", ".join(sorted(lost))],
+        )
+
+
+def _has_rows_left(con: duckdb.DuckDBPyConnection, table: Table, settled: int, load_id: int) -> bool:
+    found = con.execute(f"select 1 from {_arrived(table, settled)} where _load_id = {int(load_id)} limit 1")
+    return found.fetchone() is not None
 
 
 def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
@@ -318,20 +402,30 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
             if parent.name == "crm_accounts":
                 known += " union all select trim(source_account_id) from raw.crm_account_links"
             scanned = f"_load_id > {int(settled)}" if table.name == "product_events" else "true"
+            names = ", ".join(table.key)
             con.execute(
                 f"""insert into ops.raw_references
-                with named as (
-                    select {column.name} as value, count(*) filter (_load_id > {int(settled)}) as n_new,
-                        count(*) as n_all
-                    from raw.{table.name} where {scanned} and not coalesce(_deleted, false) group by all
+                with unknown as (
+                    select {column.name} as value from raw.{table.name} where {scanned} group by all
+                    having trim(value) <> '' and trim(value) not in ({known})
+                ),
+                -- a row whose newest version names a parent that is known doesn't wait any more
+                newest as (
+                    select
+                        {column.name} as value, coalesce(_deleted, false) as is_gone,
+                        _load_id > {int(settled)} as is_new
+                    from raw.{table.name} where {scanned} and hash({names}) in (
+                        select hash({names}) from raw.{table.name}
+                        where {scanned} and {column.name} in (select value from unknown)
+                    )
+                    qualify row_number() over (
+                        partition by {names} order by _loaded_at desc, coalesce(_deleted, false), _load_id desc) = 1
                 ),
                 orphans as (
-                    select trim(value) as value, sum(n_new) as n_new, sum(n_all) as n_all from named
-                    where trim(value) <> '' and trim(value) not in ({known}) group by all
+                    select trim(value) as value, count(*) filter (is_new) as n_new, count(*) as n_all from newest
+                    where not is_gone and value in (select value from unknown) group by 1
                 ),
-                tonight as (
-                    select count({column.name}) as n_rows from raw.{table.name} where _load_id > {int(settled)}
-                )
+                tonight as (select count({column.name}) as n_rows from {_arrived(table, settled)})
                 select ?, ?, ?, ?, any_value(n_rows), coalesce(sum(n_new), 0),
                     case when any_value(n_rows) >= 5 and {int(settled)} > 0
                         then coalesce(sum(n_new), 0) / any_value(n_rows) end,

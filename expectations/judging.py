@@ -120,8 +120,8 @@ select
         then date_diff('day', earlier.last_arrived_on, $today::date) - 1 - 3 * earlier.longest_gap
         end as overdue_days,
     judged.deleted_share,
-    case when judged.n_quarantined >= 5 or (judged.n_quarantined = judged.n_delivered and judged.n_delivered > 1)
-        then judged.n_quarantined / nullif(judged.n_delivered, 0) end as lost_share,
+    case when judged.n_quarantined >= 5 or (judged.n_rows = 0 and judged.n_quarantined > 1)
+        then judged.n_quarantined / (judged.n_rows + judged.n_quarantined) end as lost_share,
     case when earlier.n_nights > 0 then lost_share end as quarantined_share,
     case when earlier.n_nights > 0 then 0 else lost_share end as first_quarantined_share,
     case when earlier.n_nights >= 5 and earlier.usual_repeated < 0.5 and (judged.n_rows >= 5 or judged.n_rows = 0)

@@ -98,7 +98,9 @@ COUNTED_FIELDS = frozenset(
     {
         *COUNTED_NUMBERS,
         *("account_id", "subscription_id", "feature_key", "score", "currency", "plan_id", "billing_interval"),
-        *("is_recurring", "status", "event_type", "segment"),
+        *("is_recurring", "status", "event_type", "segment", "is_internal", "is_spam", "is_agent_initiated"),
+        *("is_automated", "is_resolved", "direction", "actor_type", "cost_type", "paid_at", "sent_at", "responded_at"),
+        *("trial_end", "ended_at", "effective_to", "first_value_at", "completed_at"),
     }
 )
 
@@ -126,7 +128,8 @@ def _table_rules(area: str) -> list[Rule]:
             "quarantined_share",
             "error",
             "More than a tenth of the delivered rows are in quarantine: the source changed its format. ops.quarantine "
-            "says what is wrong with each; deliver them right, then run again.",
+            "says what is wrong with each; deliver them right, then run again. Lines whose key can't be read leave it "
+            "by csw quarantine --out and csw replay --file: mended, or with an empty raw_line.",
             max_value=0.1,
         ),
         rule(
@@ -277,6 +280,16 @@ def _other_rules(area: str) -> list[Rule]:
         return Rule(name, profile, _BETWEEN, {"column": column, **bounds}, severity, remedy, where, names)
 
     return [
+        rule(
+            "columns_are_whole",
+            "raw_headers",
+            "n_lost",
+            "error",
+            "A file lacks columns that all files before it had, so its rows would empty them: see whether the source "
+            "renamed them. Deliver its rows with these columns, then run again.",
+            ("columns",),
+            max_value=0,
+        ),
         rule(
             "parents_are_known",
             "raw_references",

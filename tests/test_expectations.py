@@ -15,6 +15,7 @@ from expectations.rules import Rule, Suite
 from expectations.runner import run_suites
 from orchestration.contract import TABLES
 from orchestration.loading import load_landing
+from orchestration.replaying import close_replaced
 from orchestration.variables import PROJECT_DIR
 
 ACCOUNTS = "account_id,account_name,is_internal,created_at,_deleted,_loaded_at"
@@ -44,6 +45,7 @@ class Nights:
         run_id = f"run{self.number}"
         with duckdb.connect(str(self.build_file)) as con:
             load_landing(con, self.landing, run_id=run_id, loaded_at=now, progress=lambda _: None)
+            close_replaced(con, run_id=run_id, now=now)
             profile_arrivals(con, run_id, now.date())
         self.results = run_suites(self.build_file, RAW_SUITES) if judge else []
         findings = [finding for result in self.results for finding in result.findings]

@@ -78,6 +78,79 @@ def nights(tmp_path):
     return Nights(tmp_path)
 
 
+def usual(number, day, *, hour=9):
+    """What a company of forty accounts delivers every night; ids begin with the night's number."""
+    return {
+        "crm_accounts": [f"a{n},Name {number},false,2024-01-01," for n in range(40)],
+        "product_events": [f"e{number}-{n},a{n},u{n},use,f1,{day:%F} 09:00" for n in range(40)],
+        "support_tickets": [f"t{number}-{n},new,false,false,{day:%F} {hour + n % 3:02}:00" for n in range(80)],
+        "support_ticket_events": [f"x{number}-{n},t0-{n},assigned,agent,{day:%F} 09:00" for n in range(40)],
+        "survey_responses": [f"r{number}-{n},s1,a{n},{day:%F},{9 + n % 2}" for n in range(40)],
+        "billing_invoices": [f"i{number}-{n},a{n},{day:%F},{day:%F},EUR,1234.50,1234.50,paid" for n in range(40)],
+        "billing_refunds": [f"r{number}-{n},i{number}-{n},10.00,EUR,{day:%F}" for n in range(40)],
+        "cs_activities": [f"c{number}-{n},a{n},u1,call,outbound,false,completed,{day:%F}" for n in range(40)],
+        "cs_health_ratings": [f"a{n},u1,{day:%F} 09:00,green" for n in range(4)],
+        "fin_costs": [f"c{number}-{n},2025-01-01,cs_team,{100 + n % 3},EUR" for n in range(40)],
+    }
+
+
+def test_a_blocked_night_is_mended_by_what_its_message_asks_for(nights):
+    known = {"crm_users": ["u1,Ann,csm,2024-01-01"], "surveys": ["s1,nps,Us,0,10,true,9"]}
+    assert nights.run(known | usual(0, nights.day)) == set()
+    for number in range(1, 8):
+        assert nights.run(usual(number, nights.day)) == set()
+    yesterday, day = nights.runs - 1, nights.day
+    right = usual(yesterday + 1, day)
+
+    def wrong(table, old, new):
+        return [row.replace(old, new) for row in right[table]]
+
+    spoiled = {
+        "crm_accounts": right["crm_accounts"],
+        "product_events": wrong("product_events", ",f1,", ",,"),
+        "support_tickets": usual(yesterday + 1, day, hour=18)["support_tickets"],
+        "support_ticket_events": [*usual(yesterday, day - timedelta(days=1))["support_ticket_events"], ""],
+        "survey_responses": [row.replace(",9", ",1").replace(",a", ",b") for row in right["survey_responses"]],
+        "billing_invoices": wrong("billing_invoices", f",{day:%F},EUR", ",,EUR"),
+        "billing_refunds": wrong("billing_refunds", "10.00", '"10,00"'),
+        "cs_activities": wrong("cs_activities", "false", "true"),
+        "cs_health_ratings": [*right["cs_health_ratings"], right["cs_health_ratings"][0].replace("green", "red")],
+        "fin_costs": wrong("fin_costs", "cs_team,1", "cs_team,10"),
+    }
+    # of the ticket's events fewer are tonight's than were sent again
+    right["support_ticket_events"] = right["support_ticket_events"][:8]
+    renamed = {"crm_accounts": HEADERS["crm_accounts"].replace("merged_into_account_id", "merged_into")}
+    assert nights.run(spoiled, headers=renamed, publish=False) == {
+        ("columns_are_whole", "crm_accounts"),
+        ("missing_values_are_usual", "product_events"),
+        ("clock_is_usual", "support_tickets"),
+        ("delivery_is_new", "support_ticket_events"),
+        ("most_parents_are_known", "survey_responses"),
+        ("scores_keep_their_scale", "survey_responses"),
+        ("missing_values_are_usual", "billing_invoices"),
+        ("most_rows_can_be_loaded", "billing_refunds"),
+        ("shares_are_usual", "cs_activities"),
+        ("copies_agree", "cs_health_ratings"),
+        ("scale_is_usual", "fin_costs"),
+    }
+    assert nights.run(right, publish=False, days=0) == set()
+    assert broken(nights.con, "warning") == set()
+
+
+def test_a_column_is_missed_only_if_every_file_before_had_it(nights):
+    for number in range(6):
+        user, with_user = ("", {}) if number == 2 else (",u1", {"fin_costs": HEADERS["fin_costs"] + ",user_id"})
+        nights.run({"fin_costs": [f"c{number},2025-01-01,cogs,100,EUR{user}"]}, headers=with_user)
+    assert nights.run({"fin_costs": ["c6,2025-01-01,cogs,100,EUR"]}) == set()
+
+
+def test_an_orphan_waits_until_its_id_is_corrected(nights):
+    nights.run({"crm_accounts": ["a1,Name,false,2024-01-01,"], "crm_contacts": ["c1,a9,2024-01-01"]})
+    assert broken(nights.con, "warning") == {("parents_are_known", "crm_contacts")}
+    nights.run({"crm_contacts": ["c1,a1,2024-01-01"]})
+    assert broken(nights.con, "warning") == set()
+
+
 def test_a_role_a_type_and_a_status_of_ones_own_are_shown(nights):
     first = {
         "crm_users": ["u1,Ann,partner,2024-01-01"],
