@@ -1,7 +1,7 @@
 """What two rows say of the same thing and can't both be true: found in the newest raw rows before anything is built.
 
-Only contradictions in which a row of tonight takes part are judged, so that one is told of once and not every night. A
-first night has nothing before it: there, causes that would block are only shown.
+Only contradictions in which a row of tonight says something new are judged, so that one is told of once and not every
+night. The first load of a table has nothing before it: there, causes that would block are only shown.
 """
 
 from __future__ import annotations
@@ -11,32 +11,14 @@ from dataclasses import dataclass
 import duckdb
 
 from expectations.rules import Severity
-from orchestration.contract import TABLES, Column, Table
-from orchestration.rows import CURRENCY_COLUMNS, KNOWN_VALUES
-
-# Tables of which the newest version of every row is looked at; events are looked at by themselves.
-_VERSIONED = (
-    "crm_account_owners",
-    "crm_opportunities",
-    "billing_subscriptions",
-    "billing_subscription_items",
-    "billing_contract_terms",
-    "billing_invoices",
-    "billing_refunds",
-    "support_tickets",
-    "surveys",
-    "survey_responses",
-    "fin_costs",
-    "fin_exchange_rates",
-)
-# Those of which what was usual before tonight is asked: a table that comes whole has only rows of tonight.
-_COMPARED = ("billing_subscriptions", "billing_subscription_items", "billing_invoices", "fin_costs")
+from expectations.versions import lay_versions
+from orchestration.contract import TABLES
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One kind of contradiction. `sql` selects (subject, is_new) from the newest rows `now_<table>` of tables, whose
-    `_load_id` is above `$settled` when they came tonight."""
+    """One kind of contradiction. `sql` selects (subject, is_new) from the tables of versions.py; where it reads raw
+    tables, rows whose `_load_id` is above `$settled` came tonight."""
 
     name: str
     table: str
@@ -49,19 +31,31 @@ class Cause:
         return TABLES[self.table].area
 
 
-_PAIR = "({a}._load_id > $settled or {b}._load_id > $settled)"
-# A subscription that has begun, is not over and is not only a trial or an attempt.
+_PAIR = "({a}.is_new or {b}.is_new)"
 _NEVER = "timestamp '9999-12-31'"
+# A subscription that has begun, is not over and is not only a trial or an attempt.
 _LIVE = "status in ('active', 'past_due', 'paused', 'unpaid') and ended_at is null"
+# What is older than the month before last is closed: a row `now` may add to it, not change it.
+_CLOSED = "(now._loaded_at - interval 62 day)"
+
+
+def _differ(*columns: str) -> str:
+    """Whether a row `now` differs from `before` in one of these columns."""
+    return f"(({_listed('now', columns)}) is distinct from ({_listed('before', columns)}))"
+
+
+def _listed(rows: str, columns: tuple[str, ...]) -> str:
+    return ", ".join(f"{rows}.{column}" for column in columns)
+
 
 CAUSES = (
     Cause(
         "gone_in_crm_but_live_in_billing",
         "billing_subscriptions",
         "error",
-        f"""select subs.subscription_id, accounts._load_id > $settled or subs._load_id > $settled
-        from now_billing_subscriptions as subs join gone_crm_accounts as accounts using (account_id)
-        where {_LIVE}""",
+        f"""select subs.subscription_id, {_PAIR.format(a="accounts", b="subs")}
+        from now_billing_subscriptions as subs join newest_crm_accounts as accounts using (account_id)
+        where accounts.is_gone and {_LIVE}""",
         "The account is deleted in the CRM while billing goes on, so its revenue would leave the books without a "
         "churn. Deliver the account again, or end its subscriptions.",
     ),
@@ -69,7 +63,7 @@ CAUSES = (
         "lost_in_crm_but_live_in_billing",
         "billing_subscriptions",
         "warning",
-        f"""select subs.subscription_id, deals._load_id > $settled
+        f"""select subs.subscription_id, deals.is_new
         from now_crm_opportunities as deals
         join now_billing_subscriptions as subs using (account_id)
         left join now_crm_opportunities as later on later.account_id = deals.account_id
@@ -153,7 +147,7 @@ CAUSES = (
         "paid_more_than_billed",
         "billing_invoices",
         "warning",
-        """select invoice_id, _load_id > $settled from now_billing_invoices where amount_paid > amount_subtotal""",
+        """select invoice_id, is_new from now_billing_invoices where amount_paid > amount_subtotal""",
         "More was paid than billed: see whether the two columns are swapped or the payment holds tax.",
     ),
     Cause(
@@ -170,7 +164,7 @@ CAUSES = (
         "billing_subscriptions",
         "error",
         # who asked to leave may stay for the year it paid for, and the row comes but once: judged when that is over
-        """select subscription_id, _load_id > $settled or cancel_requested_at + interval 400 day >= settled_at
+        """select subscription_id, is_new or cancel_requested_at + interval 400 day >= settled_at
         from now_billing_subscriptions cross join (
             select max(_loaded_at) as loaded_at, max(_loaded_at) filter (_load_id <= $settled) as settled_at
             from raw.billing_subscriptions
@@ -185,7 +179,9 @@ CAUSES = (
         "error",
         """with before as (
             select items.*, currency
-            from before_billing_subscription_items as items join before_billing_subscriptions using (subscription_id)
+            from before_billing_subscription_items as items join before_billing_subscriptions as subs
+                using (subscription_id)
+            where not items.is_gone and not subs.is_gone
         ),
         usual as (
             select plan_id, billing_interval, interval_count, currency, median(unit_amount) as price
@@ -209,7 +205,7 @@ CAUSES = (
         """select invoice_id, true
         from now_billing_invoices as invoices left join (
             select coalesce(subscription_id, account_id) as billed_for, currency, max(amount_subtotal) as most
-            from before_billing_invoices group by all
+            from before_billing_invoices where not is_gone group by all
         ) as before on before.billed_for = coalesce(invoices.subscription_id, invoices.account_id)
             and before.currency = invoices.currency
         left join (
@@ -218,8 +214,7 @@ CAUSES = (
                 from now_billing_subscription_items group by all
             ) group by all
         ) as items using (subscription_id)
-        where invoices._load_id > $settled and $settled > 0
-            and amount_subtotal > 25 * nullif(greatest(most, price), 0)""",
+        where is_new and amount_subtotal > 25 * nullif(greatest(most, price), 0)""",
         "The invoice is more than 25 times its subscription's largest before and the price of all its items: see "
         "whether it is in cents. If it is meant, let the night pass with --accept.",
     ),
@@ -230,9 +225,9 @@ CAUSES = (
         """select cost_id, true
         from now_fin_costs join (
             select cost_type, currency, account_id is null as is_shared, max(abs(amount)) as most
-            from before_fin_costs group by all having count(*) >= 8
+            from before_fin_costs where not is_gone group by all having count(*) >= 8
         ) as usual using (cost_type, currency)
-        where _load_id > $settled and usual.is_shared = (account_id is null) and most > 0
+        where is_new and usual.is_shared = (account_id is null) and most > 0
             and abs(amount) > 30 * most""",
         "The cost is more than 30 times the largest of its type before: see whether it is in cents. If it is meant, "
         "let the night pass with --accept.",
@@ -241,10 +236,11 @@ CAUSES = (
         "rate_jumps",
         "fin_exchange_rates",
         "error",
-        """select from_currency || '/' || to_currency || ' ' || rate_date, _load_id > $settled
+        """select from_currency || '/' || to_currency || ' ' || rate_date, is_news
         from (
             select *, lag(rate) over (partition by from_currency, to_currency order by rate_date) as before,
-                lag(rate_date) over (partition by from_currency, to_currency order by rate_date) as before_date
+                lag(rate_date) over (partition by from_currency, to_currency order by rate_date) as before_date,
+                is_new or lag(is_new) over (partition by from_currency, to_currency order by rate_date) as is_news
             from now_fin_exchange_rates
         ) where (rate > 1.5 * before or rate < before / 1.5) and rate_date - before_date <= 10""",
         "The exchange rate moved by more than half in some days: see whether it is turned over or has another base.",
@@ -253,7 +249,7 @@ CAUSES = (
         "score_off_its_scale",
         "survey_responses",
         "warning",
-        """select response_id, answers._load_id > $settled
+        """select response_id, answers.is_new
         from now_survey_responses as answers join now_surveys as surveys using (survey_id)
         where score < scale_min or score > scale_max""",
         "The score is not on its survey's scale. The answer is kept with reject_reason in fct_survey_responses and "
@@ -272,7 +268,7 @@ CAUSES = (
         "test_account",
         "crm_accounts",
         "warning",
-        r"""select account_id, _load_id > $settled from now_crm_accounts
+        r"""select account_id, is_new from now_crm_accounts
         where not is_internal
             and regexp_matches(lower(account_name),
                 '^(test|demo|dummy|sandbox|qa)([ _-]*(account|company|customer|user|[0-9]+))*$')""",
@@ -282,7 +278,7 @@ CAUSES = (
         "merged_into_nobody",
         "crm_accounts",
         "error",
-        """select losers.account_id, losers._load_id > $settled
+        """select losers.account_id, losers.is_new
         from now_crm_accounts as losers
         left join now_crm_accounts as survivors on losers.merged_into_account_id = survivors.account_id
         where losers.merged_into_account_id is not null
@@ -294,16 +290,10 @@ CAUSES = (
         "closed_history_is_rewritten",
         "billing_invoices",
         "error",
-        """select invoices.invoice_id, true
-        from raw.billing_invoices as invoices
-        join (
-            select trim(invoice_id) as invoice_id, arg_max(amount_subtotal, _loaded_at) as amount,
-                arg_max(issued_at, _loaded_at) as issued_at
-            from raw.billing_invoices where _load_id <= $settled group by 1
-        ) as before using (invoice_id)
-        where invoices._load_id > $settled and before.issued_at < invoices._loaded_at - interval 62 day
-            and (coalesce(invoices._deleted, false) or invoices.amount_subtotal <> before.amount
-                or invoices.issued_at <> before.issued_at)""",
+        f"""select invoice_id, now.is_new
+        from newest_billing_invoices as now join before_billing_invoices as before using (invoice_id)
+        where not before.is_gone and before.issued_at < {_CLOSED} and (now.is_gone
+            or {_differ("amount_subtotal", "issued_at")})""",
         "An invoice of a closed month was changed or deleted; a correction is a refund or a new invoice. If it is "
         "meant, let the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
     ),
@@ -311,18 +301,11 @@ CAUSES = (
         "closed_prices_are_rewritten",
         "billing_subscription_items",
         "error",
-        """select items.item_version_id, true
-        from raw.billing_subscription_items as items
-        join (
-            select trim(item_version_id) as item_version_id, arg_max(unit_amount, _loaded_at) as unit_amount,
-                arg_max(quantity, _loaded_at) as quantity, arg_max(effective_from, _loaded_at) as effective_from,
-                arg_max(discount_pct, _loaded_at) as discount_pct
-            from raw.billing_subscription_items where _load_id <= $settled group by 1
-        ) as before using (item_version_id)
-        where items._load_id > $settled and before.effective_from < items._loaded_at - interval 62 day
-            and (coalesce(items._deleted, false) or items.unit_amount <> before.unit_amount
-                or items.quantity <> before.quantity or items.discount_pct <> before.discount_pct
-                or items.effective_from <> before.effective_from)""",
+        f"""select item_version_id, now.is_new
+        from newest_billing_subscription_items as now
+        join before_billing_subscription_items as before using (item_version_id)
+        where not before.is_gone and before.effective_from < {_CLOSED} and (now.is_gone
+            or {_differ("unit_amount", "quantity", "discount_pct", "effective_from")})""",
         "A priced version of a closed month was changed or deleted; a new price is a new version. If it is meant, let "
         "the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
     ),
@@ -330,16 +313,9 @@ CAUSES = (
         "subscription_changes_hands",
         "billing_subscriptions",
         "error",
-        """select subs.subscription_id, true
-        from raw.billing_subscriptions as subs
-        join (
-            select trim(subscription_id) as subscription_id, arg_max(trim(account_id), _loaded_at) as account_id,
-                arg_max(upper(trim(currency)), _loaded_at) as currency
-            from raw.billing_subscriptions where _load_id <= $settled group by 1
-        ) as before using (subscription_id)
-        where subs._load_id > $settled
-            and (upper(trim(subs.currency)) <> before.currency
-                or survivor(trim(subs.account_id)) <> survivor(before.account_id))""",
+        f"""select subscription_id, now.is_new
+        from now_billing_subscriptions as now join before_billing_subscriptions as before using (subscription_id)
+        where {_differ("account_id", "currency")}""",
         "The subscription has another account or currency than before; neither can change. Deliver the true one, or "
         "give the new subscription an id of its own. If its account was merged, deliver the account that is gone with "
         "merged_into_account_id and without _deleted, or the rest of its history counts for nobody.",
@@ -348,7 +324,7 @@ CAUSES = (
         "ticket_comes_twice",
         "support_tickets",
         "warning",
-        """select greatest(one.ticket_id, two.ticket_id), one._load_id > $settled or two._load_id > $settled
+        f"""select greatest(one.ticket_id, two.ticket_id), {_PAIR.format(a="one", b="two")}
         from now_support_tickets as one join now_support_tickets as two
             using (account_id, requester_contact_id, created_at)
         where one.ticket_id < two.ticket_id and one.topic is not distinct from two.topic
@@ -360,103 +336,41 @@ CAUSES = (
         "id_is_used_again",
         "crm_accounts",
         "error",
-        """select accounts.account_id, true
-        from raw.crm_accounts as accounts
-        join (
-            select trim(account_id) as account_id, arg_max(created_at, _loaded_at) as created_at,
-                arg_max(lower(account_name), _loaded_at) as account_name
-            from raw.crm_accounts where _load_id <= $settled group by 1
-        ) as before using (account_id)
-        where accounts._load_id > $settled and abs(date_diff('day', before.created_at, accounts.created_at)) > 1
-            and lower(accounts.account_name) <> before.account_name""",
+        """select account_id, now.is_new
+        from now_crm_accounts as now join before_crm_accounts as before using (account_id)
+        where abs(date_diff('day', before.created_at, now.created_at)) > 1
+            and lower(now.account_name) <> lower(before.account_name)""",
         "The account has another name and another birthday than before: its id was given to somebody else, who would "
         "inherit the history. Give the new account an id of its own.",
     ),
 )
 
-# Which account an id stands for, as stg_crm__account_ids says: through the links, then through the merges.
-_SURVIVORS = """
-create or replace temp table survivors as
-with recursive merges as (
-    select account_id, account_id as survivor_id, merged_into_account_id as next_id, 0 as hops
-    from now_crm_accounts where merged_into_account_id is not null
-    union all
-    select merges.account_id, winners.account_id, winners.merged_into_account_id, hops + 1
-    from merges join now_crm_accounts as winners on merges.next_id = winners.account_id
-    where hops < 64
-),
-merged as (select account_id, arg_max(survivor_id, hops) as survivor_id from merges group by all),
-linked as (
-    select source_account_id, min(account_id) as account_id from now_crm_account_links
-    where source_account_id not in (select account_id from now_crm_accounts)
-    group by all having count(distinct account_id) = 1
-)
-select account_id as named_id, survivor_id from merged
-union all
-select source_account_id, coalesce(survivor_id, account_id) from linked left join merged using (account_id);
-create or replace temp macro survivor(id) as
-    coalesce((select survivor_id from survivors where named_id = id), id)
-"""
-
 
 def find_contradictions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
-    """Lay `ops.raw_contradictions` ready: one row a cause, with those of tonight counted and named.
+    """Lay `ops.raw_contradictions` ready: one row a cause, with those of tonight counted and named, and how many of
+    them are judged or, of a first load, only shown.
 
     `settled` is the last load of the last published run; above it is tonight.
     """
-    for name in ("crm_accounts", "crm_account_links"):
-        _newest(con, name, settled)
-    con.execute(_SURVIVORS)
-    for name in _VERSIONED:
-        _newest(con, name, settled)
+    lay_versions(con, settled)
     con.execute(
         """create or replace table ops.raw_contradictions (
-        cause varchar, table_name varchar, n_new bigint, n_all bigint, examples varchar, n_judged bigint)"""
+        cause varchar, table_name varchar, n_new bigint, n_all bigint, examples varchar, n_judged bigint,
+        n_first bigint)"""
     )
+    shown = "is_news or is_first"
     for cause in CAUSES:
-        is_first = not settled and cause.severity == "error"
+        judged = "is_news" if cause.severity == "error" else shown
         con.execute(
             f"""insert into ops.raw_contradictions
             with found(subject, is_new) as ({cause.sql}),
-            subjects as (select subject, bool_or(is_new) as is_new from found group by subject)
-            select ?, ?, count(*) filter (is_new), count(*),
-                array_to_string(list_sort(list(subject::varchar) filter (is_new))[:5], ', '),
-                case when ? then null else count(*) filter (is_new) end
+            subjects as (
+                select subject, coalesce(bool_or(is_new), false) as is_news, bool_or(is_new is null) as is_first
+                from found group by subject
+            )
+            select ?, ?, count(*) filter ({shown}), count(*),
+                array_to_string(list_sort(list(subject::varchar) filter ({shown}))[:5], ', '),
+                count(*) filter ({judged}), count(*) filter (({shown}) and not ({judged}))
             from subjects""".replace("$settled", str(int(settled))),
-            [cause.name, cause.table, is_first],
+            [cause.name, cause.table],
         )
-
-
-def _newest(con: duckdb.DuckDBPyConnection, name: str, settled: int) -> None:
-    """Temporary tables of the newest rows: `now_<table>` and, where amounts are compared with usual ones,
-    `before_<table>` as it stood before tonight; of accounts, `gone_<table>` are the deleted ones."""
-    table = TABLES[name]
-    columns = ", ".join(f"{_as_read(table, column)} as {column.name}" for column in table.columns)
-    # other sources may name an account by an id of their own, or by one that was merged away since
-    names_account = table.area != "crm" and "account_id" in table.by_name
-    resolved = "replace (survivor(account_id) as account_id)" if names_account else ""
-
-    def lay(prefix: str, where: str, landed: str = "true") -> None:
-        con.execute(
-            f"""create or replace temp table {prefix}_{name} as select * {resolved} from (
-                select * from (
-                    select {columns}, _load_id, coalesce(_deleted, false) as is_gone from raw.{name} where {landed}
-                ) qualify row_number() over (
-                    partition by {", ".join(table.key)} order by _loaded_at desc, is_gone, _load_id desc) = 1
-            ) where {where}"""
-        )
-
-    lay("now", "not is_gone")
-    if name in _COMPARED:
-        lay("before", "not is_gone", f"_load_id <= {int(settled)}")
-    if name == "crm_accounts":
-        lay("gone", "is_gone")
-
-
-def _as_read(table: Table, column: Column) -> str:
-    """The column as staging reads it: without outer spaces, in one case where case says nothing."""
-    if column.name in CURRENCY_COLUMNS:
-        return f"upper(trim({column.name}))"
-    if (table.name, column.name) in KNOWN_VALUES:
-        return f"lower(trim({column.name}))"
-    return f"trim({column.name})" if column.type == "VARCHAR" else column.name

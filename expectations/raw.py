@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from expectations.contradictions import CAUSES
+from expectations.contradictions import CAUSES, Cause
 from expectations.rules import Rule, Severity, Suite
 from orchestration.rows import DESCRIBING, KNOWN_VALUES
 from orchestration.variables import PROJECT_DIR
@@ -373,19 +373,21 @@ def _other_rules(area: str) -> list[Rule]:
 
 
 def _contradiction_rules(area: str) -> list[Rule]:
-    return [
-        Rule(
-            cause.name,
-            "raw_contradictions",
-            _BETWEEN,
-            {"column": "n_judged", "max_value": 0},
-            cause.severity,
-            cause.remedy,
-            ("cause", cause.name),
-            ("table_name", "n_new", "n_all", "examples"),
+    def rule(name: str, column: str, severity: Severity, cause: Cause) -> Rule:
+        judged = {"column": column, "max_value": 0}
+        identify = ("table_name", "n_new", "n_all", "examples")
+        return Rule(
+            name, "raw_contradictions", _BETWEEN, judged, severity, cause.remedy, ("cause", cause.name), identify
         )
-        for cause in CAUSES
-        if cause.area == area
+
+    causes = [cause for cause in CAUSES if cause.area == area]
+    return [
+        *(rule(cause.name, "n_judged", cause.severity, cause) for cause in causes),
+        *(
+            rule(f"{cause.name}_in_a_first_load", "n_first", "warning", cause)
+            for cause in causes
+            if cause.severity == "error"
+        ),
     ]
 
 
