@@ -35,8 +35,17 @@ _PAIR = "({a}.is_new or {b}.is_new)"
 _NEVER = "timestamp '9999-12-31'"
 # A subscription that has begun, is not over and is not only a trial or an attempt.
 _LIVE = "status in ('active', 'past_due', 'paused', 'unpaid') and ended_at is null"
+# It counts for something, as staging and macros/mrr.sql say: a start that lies ahead has not come.
+_HAS_BEGUN = (
+    "{0}.status not in ('incomplete', 'incomplete_expired') and {0}.started_at < {0}._loaded_at + interval 1 day"
+)
 # What is older than the month before last is closed: a row `now` may add to it, not change it.
 _CLOSED = "(now._loaded_at - interval 62 day)"
+# The columns of a priced version that decide a figure, but for its end: a version that replaces it ends it.
+_PRICED = (
+    *("subscription_id", "plan_id", "quantity", "unit_amount", "discount_pct"),
+    *("billing_interval", "is_recurring", "effective_from"),
+)
 
 
 def _differ(*columns: str) -> str:
@@ -293,7 +302,7 @@ CAUSES = (
         f"""select invoice_id, now.is_new
         from newest_billing_invoices as now join before_billing_invoices as before using (invoice_id)
         where not before.is_gone and before.issued_at < {_CLOSED} and (now.is_gone
-            or {_differ("amount_subtotal", "issued_at")})""",
+            or {_differ("amount_subtotal", "issued_at", "currency", "account_id")})""",
         "An invoice of a closed month was changed or deleted; a correction is a refund or a new invoice. If it is "
         "meant, let the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
     ),
@@ -304,10 +313,28 @@ CAUSES = (
         f"""select item_version_id, now.is_new
         from newest_billing_subscription_items as now
         join before_billing_subscription_items as before using (item_version_id)
-        where not before.is_gone and before.effective_from < {_CLOSED} and (now.is_gone
-            or {_differ("unit_amount", "quantity", "discount_pct", "effective_from")})""",
+        where not before.is_gone and before.effective_from < {_CLOSED} and (now.is_gone or {_differ(*_PRICED)}
+            or coalesce(now.interval_count, 1) <> coalesce(before.interval_count, 1))""",
         "A priced version of a closed month was changed or deleted; a new price is a new version. If it is meant, let "
         "the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
+    ),
+    Cause(
+        "closed_subscriptions_are_rewritten",
+        "billing_subscriptions",
+        "error",
+        f"""select subscription_id, now.is_new
+        from newest_billing_subscriptions as now
+        join before_billing_subscriptions as before using (subscription_id)
+        join (
+            select subscription_id, min(effective_from) as priced_from from before_billing_subscription_items
+            where is_recurring and not is_gone and unit_amount * quantity > 0 group by all
+        ) as items using (subscription_id)
+        where not before.is_gone and {_HAS_BEGUN.format("before")}
+            and greatest(priced_from, before.trial_end) < least(coalesce(before.ended_at, {_NEVER}), {_CLOSED})
+            and (now.is_gone or not ({_HAS_BEGUN.format("now")}))""",
+        "The subscription was paid for in closed months and is now deleted or has never begun, so their revenue would "
+        "be gone. Deliver the true one, then run again. If it is meant, let the night pass with --accept: the changed "
+        "KPIs are then listed in mart_restatements.",
     ),
     Cause(
         "subscription_changes_hands",

@@ -155,6 +155,12 @@ MENDED = {
         invoice("old6", 6, 29.99, issued="2023-06-01"),
     ),
     "closed_prices_are_rewritten": ("v7", "billing_subscription_items", item(7, amount=39.99), item(7)),
+    "closed_subscriptions_are_rewritten": (
+        "s9",
+        "billing_subscriptions",
+        subscription(9, deleted=True),
+        subscription(9),
+    ),
     "subscription_changes_hands": (
         "s10",
         "billing_subscriptions",
@@ -177,6 +183,36 @@ def test_a_blocked_night_passes_when_the_true_rows_are_delivered(books):
     assert books.night(delivery(2)) == (everything, {})
     assert books.night({}) == (everything, {}), "while nobody mends it"
     assert books.night(delivery(3)) == ({}, {})
+
+
+# How a priced version of two years ago, or its subscription, may come again.
+REWRITTEN = {
+    "interval": ("closed_prices_are_rewritten", item(1, interval="year")),
+    "count": ("closed_prices_are_rewritten", item(2, count=12)),
+    "recurring": ("closed_prices_are_rewritten", item(3, recurring=False)),
+    "subscription": ("closed_prices_are_rewritten", item(4, owner="s5")),
+    "plan": ("closed_prices_are_rewritten", item(5, plan="basic")),
+    "deleted version": ("closed_prices_are_rewritten", item(6, deleted=True)),
+    "deleted": ("closed_subscriptions_are_rewritten", subscription(9, deleted=True)),
+    "never begun": ("closed_subscriptions_are_rewritten", subscription(10, status="incomplete_expired")),
+    "begins some day": ("closed_subscriptions_are_rewritten", subscription(11, start="9999-12-31")),
+}
+
+
+def test_closed_revenue_is_rewritten_by_any_column_that_decides_it(books):
+    rows = [row for _, row in REWRITTEN.values()]
+    tonight = {
+        "billing_subscription_items": [ITEMS, *(row for row in rows if row.startswith("v"))],
+        "billing_subscriptions": [SUBSCRIPTIONS, *(row for row in rows if row.startswith("s"))],
+    }
+    blocked, _ = books.night(tonight)
+    assert blocked == {
+        "closed_prices_are_rewritten": "v1, v2, v3, v4, v5",  # five are named
+        "closed_subscriptions_are_rewritten": "s10, s11, s9",
+    }
+    assert books.con.execute(
+        "select n_new from ops.raw_contradictions where cause = 'closed_prices_are_rewritten'"
+    ).fetchone() == (6,)
 
 
 def test_what_a_month_may_add_to_its_books_is_no_rewriting(books):
