@@ -245,14 +245,28 @@ CAUSES = (
         "rate_jumps",
         "fin_exchange_rates",
         "error",
-        """select from_currency || '/' || to_currency || ' ' || rate_date, is_news
-        from (
-            select *, lag(rate) over (partition by from_currency, to_currency order by rate_date) as before,
-                lag(rate_date) over (partition by from_currency, to_currency order by rate_date) as before_date,
-                is_new or lag(is_new) over (partition by from_currency, to_currency order by rate_date) as is_news
+        # to the day before, and to what was said of the same day: a whole history can be turned over
+        """with days as (
+            select *, lag(rate) over known as other_rate, is_new or lag(is_new) over known as is_news
             from now_fin_exchange_rates
-        ) where (rate > 1.5 * before or rate < before / 1.5) and rate_date - before_date <= 10""",
-        "The exchange rate moved by more than half in some days: see whether it is turned over or has another base.",
+            window known as (partition by from_currency, to_currency order by rate_date)
+            qualify rate_date - lag(rate_date) over known <= 10
+        ),
+        compared as (
+            select from_currency, to_currency, rate_date, rate, other_rate, is_news from days
+            union all
+            select from_currency, to_currency, rate_date, now.rate, before.rate, now.is_new
+            from now_fin_exchange_rates as now
+            join before_fin_exchange_rates as before using (from_currency, to_currency, rate_date)
+        ),
+        logs as (select *, ln(rate::double) as log, ln(other_rate::double) as other from compared)
+        select from_currency || '/' || to_currency || ' ' || rate_date, is_news from logs
+        where abs(log - other) > ln(1.5)
+            -- four times nearer to the inverse; from rates near 1 nobody can tell
+            or (abs(other) > 0.02 and abs(log + other) < abs(log - other) / 4)""",
+        "The exchange rate moved by more than half in some days, or lies near its inverse: see whether it is turned "
+        "over or has another base. Deliver the true one, then run again; if it is meant, let the night pass with "
+        "--accept.",
     ),
     Cause(
         "score_off_its_scale",

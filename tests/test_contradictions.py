@@ -268,3 +268,22 @@ def test_the_first_load_of_a_table_is_shown_what_would_block_later_and_told_of_o
     assert books.night(tonight, publish=True) == ({}, {})
     versions.append(item(2, version="w", start="2024-06-01"))
     assert books.night({"billing_subscription_items": versions}) == ({"versions_overlap": "i2"}, {})
+
+
+def test_an_exchange_rate_that_is_turned_over_blocks():
+    books = Books()
+    days = ["2024-12-27", "2024-12-30", "2025-01-01"]
+    first = [RATES, *(f"{day},EUR,USD,1.05" for day in days), "2025-01-01,EUR,CHF,0.985"]
+    assert books.night({"fin_exchange_rates": first}, publish=True) == ({}, {})
+
+    def tonight(*rates):
+        return books.night({"fin_exchange_rates": [RATES, *rates]})
+
+    assert tonight("2025-01-05,EUR,USD,0.952") == ({"rate_jumps": "EUR/USD 2025-01-05"}, {})
+    # so near 1 it may have moved
+    assert tonight("2025-01-05,EUR,USD,1.07", "2025-01-05,EUR,CHF,1.015") == ({}, {})
+    whole = ", ".join(f"EUR/USD {day}" for day in days)
+    assert tonight(*(f"{day},EUR,USD,0.952" for day in days), "2025-01-05,EUR,USD,0.935") == (
+        {"rate_jumps": whole},
+        {},
+    )
