@@ -48,6 +48,34 @@ _PRICED = (
 )
 
 
+def _misfits(name: str, table: str, sql: str, what: str) -> tuple[Cause, Cause]:
+    """The two causes of an amount far off the usual ones: near a power of ten, which is another unit (cents), and any
+    other, which an introductory price or a set-up fee may be.
+
+    `sql` selects (subject, is_new, amount, usual: a list), `name` has a gap for the verb, and `what` says how far off.
+    """
+    # within a factor of 1.4, as far as prices of one plan differ
+    power = "log10(amount / each)"
+    near = f"list_bool_or([abs({power}) > 1.5 and abs({power} - round({power})) < 0.15 for each in usual if each > 0])"
+    is_unit = f"coalesce({near}, false)"
+    return (
+        Cause(
+            name.format("does_not_fit"),
+            table,
+            "error",
+            f"select subject, is_new from ({sql}) where {is_unit}",
+            f"{what}, by a power of ten: see whether it is in cents. If it is meant, let the night pass with --accept.",
+        ),
+        Cause(
+            name.format("is_unusual_for"),
+            table,
+            "warning",
+            f"select subject, is_new from ({sql}) where not {is_unit}",
+            f"{what}: see whether unit and currency are right.",
+        ),
+    )
+
+
 def _differ(*columns: str) -> str:
     """Whether a row `now` differs from `before` in one of these columns."""
     return f"(({_listed('now', columns)}) is distinct from ({_listed('before', columns)}))"
@@ -148,9 +176,10 @@ CAUSES = (
         "error",
         f"""select invoices.invoice_id, {_PAIR.format(a="invoices", b="subs")}
         from now_billing_invoices as invoices join now_billing_subscriptions as subs using (subscription_id)
-        where invoices.currency <> subs.currency or invoices.account_id <> subs.account_id""",
-        "The invoice has another account or currency than its subscription. Deliver the one that is wrong again, "
-        "corrected or with _deleted = true, then run again.",
+        where invoices.currency <> subs.currency
+            or (invoices.account_id <> subs.account_id and family(invoices.account_id) <> family(subs.account_id))""",
+        "The invoice has another currency than its subscription, or an account of another family of parents. Deliver "
+        "the one that is wrong again, corrected or with _deleted = true, then run again.",
     ),
     Cause(
         "paid_more_than_billed",
@@ -182,10 +211,9 @@ CAUSES = (
             and (cancel_requested_at is null or cancel_requested_at + interval 400 day < loaded_at)""",
         "The subscription is canceled but has no ended_at, so its revenue would never end. Deliver the date.",
     ),
-    Cause(
-        "price_does_not_fit_its_plan",
+    *_misfits(
+        "price_{}_its_plan",
         "billing_subscription_items",
-        "error",
         """with before as (
             select items.*, currency
             from before_billing_subscription_items as items join before_billing_subscriptions as subs
@@ -196,50 +224,47 @@ CAUSES = (
             select plan_id, billing_interval, interval_count, currency, median(unit_amount) as price
             from before where is_recurring group by all having count(*) >= 8
         )
-        select items.item_version_id, items.unit_amount is distinct from before.unit_amount
+        select items.item_version_id as subject, items.unit_amount is distinct from before.unit_amount as is_new,
+            items.unit_amount as amount, [usual.price] as usual
         from now_billing_subscription_items as items
         join now_billing_subscriptions using (subscription_id)
         join usual using (plan_id, billing_interval, interval_count, currency)
         left join before using (item_version_id)
         where items.is_recurring and usual.price > 0 and items.unit_amount > 0
             and (items.unit_amount > 25 * usual.price or items.unit_amount < usual.price / 25)""",
-        "The price is more than 25 times off the usual one of its plan: see whether it is in cents or in another "
-        "currency. If it is meant, let the night pass with --accept.",
+        "The price is more than 25 times off the usual one of its plan",
     ),
-    Cause(
-        "invoice_does_not_fit_its_account",
+    *_misfits(
+        "invoice_{}_its_account",
         "billing_invoices",
-        "error",
         # of its own subscription: an account may have a small one beside a large one
-        """select invoice_id, true
+        """select invoice_id as subject, is_new, amount_subtotal as amount,
+            [last::double, lasting::double, greatest(most, price)::double] as usual
         from now_billing_invoices as invoices left join (
-            select coalesce(subscription_id, account_id) as billed_for, currency, max(amount_subtotal) as most
+            select coalesce(subscription_id, account_id) as billed_for, currency, max(amount_subtotal) as most,
+                arg_max(amount_subtotal, issued_at) as last
             from before_billing_invoices where not is_gone group by all
         ) as before on before.billed_for = coalesce(invoices.subscription_id, invoices.account_id)
             and before.currency = invoices.currency
         left join (
-            select subscription_id, sum(price) as price from (
-                select subscription_id, item_id, max(quantity * unit_amount) as price
+            select subscription_id, sum(price) as price, sum(price) filter (is_recurring) as lasting from (
+                select subscription_id, item_id, is_recurring, max(quantity * unit_amount) as price
                 from now_billing_subscription_items group by all
             ) group by all
         ) as items using (subscription_id)
         where is_new and amount_subtotal > 25 * nullif(greatest(most, price), 0)""",
-        "The invoice is more than 25 times its subscription's largest before and the price of all its items: see "
-        "whether it is in cents. If it is meant, let the night pass with --accept.",
+        "The invoice is more than 25 times its subscription's largest before and the price of all its items",
     ),
-    Cause(
-        "cost_does_not_fit_its_type",
+    *_misfits(
+        "cost_{}_its_type",
         "fin_costs",
-        "error",
-        """select cost_id, true
+        """select cost_id as subject, is_new, abs(amount) as amount, [most] as usual
         from now_fin_costs join (
             select cost_type, currency, account_id is null as is_shared, max(abs(amount)) as most
             from before_fin_costs where not is_gone group by all having count(*) >= 8
         ) as usual using (cost_type, currency)
-        where is_new and usual.is_shared = (account_id is null) and most > 0
-            and abs(amount) > 30 * most""",
-        "The cost is more than 30 times the largest of its type before: see whether it is in cents. If it is meant, "
-        "let the night pass with --accept.",
+        where is_new and usual.is_shared = (account_id is null) and most > 0 and abs(amount) > 30 * most""",
+        "The cost is more than 30 times the largest of its type before",
     ),
     Cause(
         "rate_jumps",

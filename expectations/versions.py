@@ -49,10 +49,28 @@ create or replace temp macro survivor(id) as
     coalesce((select survivor_id from survivors where named_id = id), id)
 """
 
+# The company at the top of each account's parents, as int_accounts says.
+_FAMILIES = """
+create or replace temp table families as
+with recursive parents as (
+    select account_id, nullif(survivor(parent_account_id), account_id) as parent_id from now_crm_accounts
+),
+climbs as (
+    select account_id, account_id as top_id, parent_id as next_id, 0 as hops
+    from parents where parent_id is not null
+    union all
+    select climbs.account_id, parents.account_id, parents.parent_id, hops + 1
+    from climbs join parents on climbs.next_id = parents.account_id
+    where hops < 64 and climbs.next_id <> climbs.account_id
+)
+select account_id, arg_max(top_id, hops) as top_id from climbs group by account_id;
+create or replace temp macro family(id) as coalesce((select top_id from families where account_id = id), id)
+"""
+
 
 def lay_versions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
     """Temporary tables of raw rows as staging reads them: `newest_<table>`, of which `now_<table>` aren't deleted
-    (`is_gone`), and `before_<table>` as of load `settled`; macro `survivor(id)` of an account.
+    (`is_gone`), and `before_<table>` as of load `settled`; macros `survivor(id)` and `family(id)` of an account.
 
     `is_new` says that tonight's row differs from its version before; of a table that had no rows before tonight it is
     NULL, since nothing can be compared with.
@@ -60,6 +78,7 @@ def lay_versions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
     for name in _IDENTITIES:
         _lay(con, TABLES[name], settled)
     con.execute(_SURVIVORS)
+    con.execute(_FAMILIES)
     for name in _VERSIONED:
         _lay(con, TABLES[name], settled)
 

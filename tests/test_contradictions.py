@@ -270,6 +270,47 @@ def test_the_first_load_of_a_table_is_shown_what_would_block_later_and_told_of_o
     assert books.night({"billing_subscription_items": versions}) == ({"versions_overlap": "i2"}, {})
 
 
+def test_one_unusual_amount_is_shown_and_one_in_cents_blocks(books):
+    first = {"billing_invoices": [INVOICES, invoice("used11", 11, 3, bare=True)]}
+    assert books.night(first, publish=True) == ({}, {})
+    tonight = {
+        "crm_accounts": [ACCOUNTS, account(2, parent="a1"), account(3, parent="a2")],
+        "billing_subscription_items": [ITEMS, item(20, owner="s1", amount=1, start="2025-01-03")],
+        "billing_invoices": [
+            INVOICES,
+            invoice("used12", 11, 99, bare=True),  # 33 times
+            invoice("setup4", 4, 990),  # 33 times
+            invoice("child3", 3, 29.99, owner="a1"),  # its parent's parent pays
+        ],
+        "fin_costs": [COSTS, "fair,2025-01-01,cs_team,4000,EUR"],
+    }
+    unusual = {
+        "price_is_unusual_for_its_plan": "v20",
+        "invoice_is_unusual_for_its_account": "setup4, used12",
+        "cost_is_unusual_for_its_type": "fair",
+    }
+    assert books.night(tonight) == ({}, unusual)
+    cents = {
+        "billing_subscription_items": [ITEMS, item(20, owner="s1", amount=0.3, start="2025-01-03")],
+        "billing_invoices": [
+            INVOICES,
+            invoice("used12", 11, 290, bare=True),
+            invoice("setup4", 4, 3499),
+            invoice("child3", 3, 29.99, owner="a4"),
+        ],
+        "fin_costs": [COSTS, "fair,2025-01-01,cs_team,9000,EUR"],
+    }
+    assert books.night(cents) == (
+        {
+            "price_does_not_fit_its_plan": "v20",
+            "invoice_does_not_fit_its_account": "setup4, used12",
+            "invoice_contradicts_subscription": "child3",
+            "cost_does_not_fit_its_type": "fair",
+        },
+        {},
+    )
+
+
 def test_an_exchange_rate_that_is_turned_over_blocks():
     books = Books()
     days = ["2024-12-27", "2024-12-30", "2025-01-01"]
