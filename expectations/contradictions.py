@@ -335,6 +335,14 @@ CAUSES = (
         "merged_into_account_id.",
     ),
     Cause(
+        "parents_in_a_circle",
+        "crm_accounts",
+        "warning",
+        "select account_id, is_new from families where is_circle",
+        "Each of the accounts is a parent of itself by way of the others, so none is their top: correct "
+        "parent_account_id of one.",
+    ),
+    Cause(
         "closed_history_is_rewritten",
         "billing_invoices",
         "error",

@@ -49,21 +49,24 @@ create or replace temp macro survivor(id) as
     coalesce((select survivor_id from survivors where named_id = id), id)
 """
 
-# The company at the top of each account's parents, as int_accounts says.
+# The company at the top of each account's parents, as int_accounts says, and who is a parent of itself that way.
 _FAMILIES = """
 create or replace temp table families as
 with recursive parents as (
-    select account_id, nullif(survivor(parent_account_id), account_id) as parent_id from now_crm_accounts
+    select account_id, nullif(survivor(parent_account_id), account_id) as parent_id, is_new from now_crm_accounts
 ),
 climbs as (
-    select account_id, account_id as top_id, parent_id as next_id, 0 as hops
+    select account_id, account_id as top_id, parent_id as next_id, is_new, 0 as hops
     from parents where parent_id is not null
     union all
-    select climbs.account_id, parents.account_id, parents.parent_id, hops + 1
+    select climbs.account_id, parents.account_id, parents.parent_id, climbs.is_new or parents.is_new, hops + 1
     from climbs join parents on climbs.next_id = parents.account_id
     where hops < 64 and climbs.next_id <> climbs.account_id
 )
-select account_id, arg_max(top_id, hops) as top_id from climbs group by account_id;
+select
+    account_id, arg_max(top_id, hops) as top_id, bool_or(next_id is not distinct from account_id) as is_circle,
+    bool_or(is_new) as is_new
+from climbs group by account_id;
 create or replace temp macro family(id) as coalesce((select top_id from families where account_id = id), id)
 """
 

@@ -328,3 +328,10 @@ def test_an_exchange_rate_that_is_turned_over_blocks():
         {"rate_jumps": whole},
         {},
     )
+
+
+def test_accounts_that_are_parents_of_themselves_are_named(books):
+    pairs = [(1, 2), (2, 3), (3, 1), (4, 1), (5, 6)]
+    tonight = {"crm_accounts": [ACCOUNTS, *(account(child, parent=f"a{parent}") for child, parent in pairs)]}
+    assert books.night(tonight, publish=True) == ({}, {"parents_in_a_circle": "a1, a2, a3"})
+    assert books.night(tonight) == ({}, {}), "told of once, though the table comes whole"
