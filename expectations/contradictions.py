@@ -97,6 +97,22 @@ CAUSES = (
         "churn. Deliver the account again, or end its subscriptions.",
     ),
     Cause(
+        "internal_in_crm_but_live_in_billing",
+        "crm_accounts",
+        "error",
+        f"""with billed as (
+            select
+                account_id, coalesce(now.is_internal, false) and not coalesce(before.is_internal, false) as has_turned
+            from now_crm_accounts as now join before_crm_accounts as before using (account_id)
+            where account_id in (select account_id from now_billing_subscriptions where {_LIVE})
+        )
+        select account_id, true from billed
+        where has_turned
+            and (select count(*) filter (has_turned) >= 3 and avg(has_turned::int) > 0.1 from billed)""",
+        "More than a tenth of the accounts that billing goes on for would be the company's own from tonight on, and "
+        "their revenue would leave all history. Deliver the accounts with is_internal as it is.",
+    ),
+    Cause(
         "lost_in_crm_but_live_in_billing",
         "billing_subscriptions",
         "warning",
