@@ -34,30 +34,22 @@ signals as (
 ),
 
 final as (
+    {%- for component, part, whole, what in [
+        ('adoption', 'n_used', 'n_entitled', 'features'), ('usage', 'n_active_users', 'n_seats', 'seats'),
+    ] %}
     select
         account_id,
         score_date,
-        'adoption' as component,
+        '{{ component }}' as component,
         case
-            when days_since_events < (select max(rules.window_days) from rules where rules.component = 'adoption')
-                then {{ ratio('n_used', 'n_entitled') }}
+            when days_since_events < (select max(rules.window_days) from rules where rules.component = '{{ component }}')
+                then {{ ratio(part, whole) }}
         end as raw_value,
-        {{ dbt.concat([as_count('n_used'), "' of '", as_count('n_entitled'), "' features'"]) }} as detail,
+        {{ dbt.concat([as_count(part), "' of '", as_count(whole), "' " ~ what ~ "'"]) }} as detail,
         newest_event_on as data_as_of
     from usage
     union all
-    select
-        account_id,
-        score_date,
-        'usage' as component,
-        case
-            when days_since_events < (select max(rules.window_days) from rules where rules.component = 'usage')
-                then {{ ratio('n_active_users', 'n_seats') }}
-        end as raw_value,
-        {{ dbt.concat([as_count('n_active_users'), "' of '", as_count('n_seats'), "' seats'"]) }} as detail,
-        newest_event_on as data_as_of
-    from usage
-    union all
+    {%- endfor %}
     select
         account_id,
         score_date,
