@@ -39,6 +39,7 @@ _LIVE = "status in ('active', 'past_due', 'paused', 'unpaid') and ended_at is nu
 _HAS_BEGUN = (
     "{0}.status not in ('incomplete', 'incomplete_expired') and {0}.started_at < {0}._loaded_at + interval 1 day"
 )
+_IF_MEANT = "If it is meant, let the night pass with --accept: the changed KPIs are then listed in mart_restatements."
 # What is older than the month before last is closed: a row `now` may add to it, not change it.
 _CLOSED = "(now._loaded_at - interval 62 day)"
 # The columns of a priced version that decide a figure, but for its end: a version that replaces it ends it.
@@ -366,8 +367,7 @@ CAUSES = (
         from newest_billing_invoices as now join before_billing_invoices as before using (invoice_id)
         where not before.is_gone and before.issued_at < {_CLOSED} and (now.is_gone
             or {_differ("amount_subtotal", "issued_at", "currency", "account_id")})""",
-        "An invoice of a closed month was changed or deleted; a correction is a refund or a new invoice. If it is "
-        "meant, let the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
+        "An invoice of a closed month was changed or deleted; a correction is a refund or a new invoice. " + _IF_MEANT,
     ),
     Cause(
         "closed_prices_are_rewritten",
@@ -378,8 +378,7 @@ CAUSES = (
         join before_billing_subscription_items as before using (item_version_id)
         where not before.is_gone and before.effective_from < {_CLOSED} and (now.is_gone or {_differ(*_PRICED)}
             or coalesce(now.interval_count, 1) <> coalesce(before.interval_count, 1))""",
-        "A priced version of a closed month was changed or deleted; a new price is a new version. If it is meant, let "
-        "the night pass with --accept: the changed KPIs are then listed in mart_restatements.",
+        "A priced version of a closed month was changed or deleted; a new price is a new version. " + _IF_MEANT,
     ),
     Cause(
         "closed_subscriptions_are_rewritten",
@@ -396,8 +395,7 @@ CAUSES = (
             and greatest(priced_from, before.trial_end) < least(coalesce(before.ended_at, {_NEVER}), {_CLOSED})
             and (now.is_gone or not ({_HAS_BEGUN.format("now")}))""",
         "The subscription was paid for in closed months and is now deleted or has never begun, so their revenue would "
-        "be gone. Deliver the true one, then run again. If it is meant, let the night pass with --accept: the changed "
-        "KPIs are then listed in mart_restatements.",
+        "be gone. Deliver the true one, then run again. " + _IF_MEANT,
     ),
     Cause(
         "subscription_changes_hands",

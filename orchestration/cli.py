@@ -276,11 +276,21 @@ def _serve(options: argparse.Namespace) -> int:
         raise UsageError("nothing to serve to: say --parquet, --serve URL or both (or CSW_PARQUET, CSW_SERVE)")
     warehouse = _published_warehouse(options)
     with exclusive(warehouse):
-        if settings.parquet or warehouse.parquet.exists():
-            _copy_to_parquet(warehouse)
-        if settings.serve:
-            _copy_to_postgresql(warehouse, settings.serve, replace_changed=options.replace_changed)
+        for step in _copying(warehouse, settings, replace_changed=options.replace_changed).values():
+            step()
     return 0
+
+
+def _copying(
+    warehouse: Warehouse, settings: Settings, *, replace_changed: bool = False
+) -> dict[str, Callable[[], None]]:
+    """What makes the copies that are asked for or were made before, by the command that makes the one alone."""
+    steps: dict[str, Callable[[], None]] = {}
+    if settings.parquet or warehouse.parquet.exists():
+        steps["csw serve --parquet"] = lambda: _copy_to_parquet(warehouse)
+    if settings.serve:
+        steps["csw serve"] = lambda: _copy_to_postgresql(warehouse, settings.serve, replace_changed=replace_changed)
+    return steps
 
 
 def _copy_to_parquet(warehouse: Warehouse) -> None:
@@ -323,11 +333,7 @@ def _follow(
 ) -> list[str]:
     """Make what readers have beside the published file anew, each by itself; returns what still shows another version,
     and what to do about it."""
-    steps: dict[str, Callable[[], None]] = {}
-    if settings.parquet or warehouse.parquet.exists():
-        steps["csw serve --parquet"] = lambda: _copy_to_parquet(warehouse)
-    if settings.serve:
-        steps["csw serve"] = lambda: _copy_to_postgresql(warehouse, settings.serve)
+    steps = _copying(warehouse, settings)
     if warehouse.dashboard.is_symlink():
         steps["csw dashboard"] = lambda: _draw(warehouse)
     undone = []

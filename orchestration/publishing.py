@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -265,10 +266,15 @@ def _comment(con: duckdb.DuckDBPyConnection, mart: Mart) -> None:
             con.execute(f"comment on column {table}.{quote_name(column)} is {quote_literal(description)}")
 
 
+@cache
+def _doc_blocks() -> dict[str, str]:
+    docs = "".join((DOCS / file).read_text(encoding="utf-8") for file in ("tables.md", "columns.md"))
+    return dict(re.findall(r"{% docs (\w+) %}\s*(.*?)\s*{% enddocs %}", docs, re.S))
+
+
 def _comment_meta(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Comment a table that is no model, so that no manifest describes it, from the doc blocks of all others."""
-    docs = "".join((DOCS / file).read_text(encoding="utf-8") for file in ("tables.md", "columns.md"))
-    blocks = dict(re.findall(r"{% docs (\w+) %}\s*(.*?)\s*{% enddocs %}", docs, re.S))
+    blocks = _doc_blocks()
     columns = [row[0] for row in con.execute(f"describe aside.main.{name}").fetchall()]
     _comment(con, Mart(name, (), blocks[f"table_{name}"], {column: blocks[column] for column in columns}))
 

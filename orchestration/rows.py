@@ -69,16 +69,13 @@ mmk mnt mop mru mur mvr mwk mxn mxv myr mzn nad ngn nio nok npr nzd omr pab pen 
 sar sbd scr sdg sek sgd shp sle sos srd ssp stn svc syp szl thb tjs tmt tnd top try ttd twd tzs uah ugx usd usn uyi uyu
 uyw uzs ved ves vnd vuv wst xaf xag xau xcd xcg xdr xof xpd xpf xpt xsu xua yer zar zmw zwg
 """
-# Codes withdrawn since 2000, with the last year of the money: history is billed in it, and some banks go on using it.
-_WITHDRAWN = {
-    "yum": 2002, "afa": 2002, "ats": 2002, "bef": 2002, "dem": 2002, "esp": 2002, "fim": 2002, "frf": 2002,
-    "grd": 2002, "iep": 2002, "itl": 2002, "luf": 2002, "nlg": 2002, "pte": 2002, "srg": 2003, "mgf": 2004,
-    "trl": 2005, "azm": 2006, "csd": 2006, "mzm": 2006, "rol": 2006, "ghc": 2007, "sdd": 2007, "sit": 2007,
-    "cyp": 2008, "mtl": 2008, "veb": 2008, "zwd": 2008, "skk": 2009, "tmm": 2009, "zwr": 2009, "eek": 2010,
-    "lvl": 2013, "zmk": 2013, "ltl": 2014, "byr": 2017, "std": 2017, "mro": 2018, "vef": 2018, "cuc": 2021,
-    "hrk": 2023, "sll": 2023, "zwl": 2024,
-}  # fmt: skip
-CURRENCIES = (*_CURRENCIES.split(), *_WITHDRAWN)
+# Codes withdrawn since 2000: history is billed in them, and some banks go on using them.
+_WITHDRAWN = """
+    yum afa ats bef dem esp fim frf grd iep itl luf nlg pte srg mgf trl azm csd
+    mzm rol ghc sdd sit cyp mtl veb zwd skk tmm zwr eek lvl zmk ltl byr std mro
+    vef cuc hrk sll zwl
+"""
+CURRENCIES = (*_CURRENCIES.split(), *_WITHDRAWN.split())
 CURRENCY_COLUMNS = frozenset({"currency", "from_currency", "to_currency"})
 
 # Numbers outside these are mistakes of units or signs.

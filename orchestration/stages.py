@@ -16,6 +16,7 @@ import duckdb
 from orchestration.night import BLOCKED, REFUSED, Night, Problem, Stopped
 from orchestration.settings import Settings
 from orchestration.variables import UsageError
+from orchestration.warehouse import write_whole
 
 PROJECT = "customer-success-warehouse"
 
@@ -92,7 +93,7 @@ def _sample_if_empty(night: Night) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     make_sample(aside, end=night.settings.as_of, progress=lambda line: night.say(f"  {line}"))
     files = sorted(path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file())
-    night.warehouse.sample_file.write_text(json.dumps(files), encoding="utf-8")
+    write_whole(night.warehouse.sample_file, json.dumps(files))
     try:
         aside.rename(landing)
     except OSError as error:  # a mount point

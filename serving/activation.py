@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from orchestration.publishing import PART, sync
 from orchestration.querying import connect_hardened
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, write_whole
 
 ROWS_A_BATCH = 100
 TRIES = 6
@@ -85,21 +85,15 @@ class _State:
             else:
                 self.delivered[account] = row_hash
         self.facts["sequence"] += 1
-        self.facts["pending"] = None
-        self._write()
+        self.forget()
 
     def forget(self) -> None:
-        """The pending batch was delivered to nobody and will be made anew."""
+        """No batch is pending any more: its delivery is noted, or it was delivered to nobody and will be made anew."""
         self.facts["pending"] = None
         self._write()
 
     def _write(self) -> None:
-        aside = self.file.with_suffix(PART)
-        with aside.open("w", encoding="utf-8") as out:
-            json.dump(self.facts, out)
-            out.flush()
-            os.fsync(out.fileno())
-        aside.replace(self.file)
+        write_whole(self.file, json.dumps(self.facts))
         sync(self.file.parent)
 
 
