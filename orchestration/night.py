@@ -77,7 +77,8 @@ class Problem:
 class Night:
     """The state of one run. Times are UTC; `stages` holds seconds of wall time by stage.
 
-    `published_at` is settled at the start, so that what dbt writes down as the moment of publication is that moment.
+    `published_at` is later than every earlier publication, and from loading on than every load; it is settled before
+    the build, so that what dbt writes down as the moment of publication is that moment.
     `unserved` are copies that were asked for and could not be made, `undrawn` is what else went wrong after the
     publication: it's told, but changes no exit code.
     """

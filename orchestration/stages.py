@@ -54,10 +54,12 @@ def load(night: Night) -> None:
                     con,
                     landing,
                     run_id=night.run_id,
-                    loaded_at=load_time(con, night.started_at.replace(tzinfo=None)),
+                    loaded_at=load_time(con, night.published_at),
                     progress=lambda line: night.say(f"  {line}"),
                     as_of=night.settings.as_of,
                 )
+            # later than its own loads: what restates a figure is told by what came after its publication
+            night.published_at = load_time(con, night.published_at)
             seal_loads(con)
             close_replaced(con, run_id=night.run_id, now=night.started_at.replace(tzinfo=None))
             _refuse_unread(night, con)

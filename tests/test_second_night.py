@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.warehouse import Warehouse
 from tests.conftest import run_csw
 from tests.dbt_runs import FILE, prepare_build, run_models
 from tests.recomputation import Settings
@@ -161,6 +162,18 @@ def test_a_restatement_names_its_cause(nights):
     assert rows(second, query.format("engagement_activity") + FEBRUARY) == [(0.0, 1.0, 1.0, "late row")]
     january = FEBRUARY.replace("02-01", "01-01")
     assert rows(second, query.format("mrr") + january) == []
+
+
+def test_what_a_night_loads_came_before_its_publication_and_after_the_last_one(nights):
+    first, second = nights
+    loads = rows(
+        Warehouse(first.parents[1]).build_file,
+        "select count(*), min(loaded_at), max(loaded_at) from ops.load_log group by run_id order by 2",
+    )
+    assert [count for count, *_ in loads] == [7, 1, 4]  # the first delivery, the activity mended, the second delivery
+    (_, _, last_of_first), (_, of_replay, _), (_, first_of_second, last_of_second) = loads
+    assert last_of_first < published_at(first) < of_replay
+    assert published_at(first) < first_of_second < last_of_second < published_at(second)
 
 
 def test_what_ended_tonight_is_first_published_tonight(nights):
