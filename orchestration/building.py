@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,9 @@ def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Pat
     warehouse.target.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
     shutil.rmtree(aside, ignore_errors=True)
-    _parse(warehouse, aside, {**given_vars, **RUN_VARS})
+    # in a process of its own, which gives back what parsing takes: the night goes on to need the memory
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as parser:
+        parser.submit(_parse, warehouse, aside, {**given_vars, **RUN_VARS}).result()
     if (folder / TESTS_FILE).exists():  # another process was faster
         shutil.rmtree(aside)
         return folder
@@ -126,11 +130,15 @@ def _parse(warehouse: Warehouse, folder: Path, variables: Mapping[str, Any]) -> 
             raise BuildError(f"dbt can't parse the project: {outcome.exception}")
         manifest = outcome.result
         _refuse_baked(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-        (folder / "manifest.msgpack").write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
         arguments = ["compile", "--select", "resource_type:test", "--no-write-json", "--no-populate-cache"]
         compiled = dbtRunner(manifest=manifest).invoke([*arguments, *common])
         if not compiled.success:
             raise BuildError(f"dbt can't compile the data tests: {compiled.exception}")
+    # what a build reads: of tests, of the files they stand in and of prose it needs nothing
+    manifest.nodes = {key: node for key, node in manifest.nodes.items() if node.resource_type != "test"}
+    for unread in (manifest.unit_tests, manifest.files, manifest.docs, manifest.flat_graph):
+        unread.clear()
+    (folder / "manifest.msgpack").write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
     write_tests(folder, (result.node for result in compiled.result.results))
     for leftover in ("partial_parse.msgpack", "perf_info.json"):
         (folder / leftover).unlink(missing_ok=True)
