@@ -39,14 +39,13 @@ overdue as (
             and invoices.amount_subtotal > 0
 ),
 
+-- what comes due on one day has one rank: subscriptions are often signed to end together
 last_renewals as (
     select
         customers.account_id,
         customers.score_date,
         renewals.outcome = 'renewed_late' or renewals.downsell_arr > 0 or renewals.churn_arr > 0 as was_poor,
-        row_number() over (
-            partition by customers.account_id, customers.score_date order by renewals.due_date desc, renewals.term_id
-        ) as recency
+        rank() over (partition by customers.account_id, customers.score_date order by renewals.due_date desc) as recency
     from customers
     inner join renewals
         on
@@ -55,22 +54,24 @@ last_renewals as (
             and {{ add_days('customers.score_date', -365) }} < renewals.due_date
 ),
 
+poor_renewals as (
+    select distinct account_id, score_date from last_renewals
+    where recency = 1 and was_poor
+),
+
 final as (
     select
         customers.account_id,
         customers.score_date,
         case when cancel_requests.account_id is not null then 1 else 0 end as has_cancel_request,
         case when overdue.account_id is not null then 1 else 0 end as is_overdue,
-        case when last_renewals.was_poor then 1 else 0 end as renewed_poorly
+        case when poor_renewals.account_id is not null then 1 else 0 end as renewed_poorly
     from customers
     left join cancel_requests
         on customers.account_id = cancel_requests.account_id and customers.score_date = cancel_requests.score_date
     left join overdue on customers.account_id = overdue.account_id and customers.score_date = overdue.score_date
-    left join last_renewals
-        on
-            customers.account_id = last_renewals.account_id
-            and customers.score_date = last_renewals.score_date
-            and last_renewals.recency = 1
+    left join poor_renewals
+        on customers.account_id = poor_renewals.account_id and customers.score_date = poor_renewals.score_date
 )
 
 select * from final

@@ -44,7 +44,8 @@ open_onboardings as (
         onboardings.target_days,
         onboardings.first_value_on,
         row_number() over (
-            partition by customers.account_id, customers.score_date order by onboardings.started_on desc, onboardings.onboarding_id
+            partition by customers.account_id, customers.score_date
+            order by onboardings.started_on desc, onboardings.started_at desc, onboardings.onboarding_id
         ) as recency
     from customers
     inner join onboardings
