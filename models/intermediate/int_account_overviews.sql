@@ -46,9 +46,9 @@ actions as (
         account_id,
         action_id,
         count(*) over (partition by account_id) as n_open,
-        row_number() over (partition by account_id order by opened_on desc, action_id desc) as recency
-    from {{ ref('fct_actions') }}
-    where status = 'open' and account_id is not null
+        row_number() over (partition by account_id order by opened_at desc, action_id desc) as recency
+    from {{ ref('stg_cs__actions') }}
+    where closed_at is null and account_id is not null
 ),
 
 answers as (

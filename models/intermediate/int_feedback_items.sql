@@ -25,6 +25,7 @@ final as (
         response_id,
         account_id,
         source,
+        collected_at,
         collected_on,
         body,
         themes,

@@ -40,8 +40,8 @@ usage as (
 feedback as (
     select
         items.*,
-        row_number() over (partition by account_id order by collected_on desc, feedback_id desc) as recency
-    from {{ ref('fct_feedback_items') }} as items
+        row_number() over (partition by account_id order by collected_at desc, feedback_id desc) as recency
+    from {{ ref('int_feedback_items') }} as items
     where account_id is not null
 ),
 

@@ -27,8 +27,8 @@ published as (
 ),
 
 actions as (
-    select action_id, trigger_ref, row_number() over (partition by trigger_ref order by opened_on desc, action_id desc) as recency
-    from {{ ref('fct_actions') }}
+    select action_id, trigger_ref, row_number() over (partition by trigger_ref order by opened_at desc, action_id desc) as recency
+    from {{ ref('stg_cs__actions') }}
     where trigger_ref is not null
 ),
 
