@@ -101,7 +101,7 @@ os.environ["CSW_NO_DASHBOARD"] = "1"
 SLOW_FILES = (
     *("test_orchestration.py", "test_ravenstack.py", "test_privacy.py", "test_second_night.py", "test_health.py"),
     *("test_expectations.py", "test_conservation.py", "test_usage_nights.py", "test_unit_tests.py", "test_defects.py"),
-    *("test_recomputation.py", "test_publishing.py", "test_comments.py"),
+    *("test_recomputation.py", "test_publishing.py", "test_comments.py", "test_retelling.py"),
 )
 
 
