@@ -34,11 +34,13 @@
     }) }}
 {%- endmacro %}
 
-{#- What decides in which cell of a cut a fact lies; `any`: the cuts that rest on accounts and the KPI's own tables. -#}
+{#- What decides in which cell of a cut a fact lies; `all`: whether it counts at all; `any`: the cuts that rest on accounts
+    and the KPI's own tables. -#}
 {% macro sources_of_cuts() -%}
     {%- set accounts = ['crm_accounts', 'crm_account_links', 'crm_account_owners', 'crm_users'] -%}
     {%- set plans = accounts + sources_of_revenue() -%}
     {{ return({
+        'all': ['crm_accounts', 'crm_account_links'],
         'any': accounts,
         'plan': plans,
         'product': plans,
@@ -48,6 +50,19 @@
         'resolution_time_band': accounts + ['support_tickets', 'support_ticket_events'],
     }) }}
 {%- endmacro %}
+
+{#- Under which name of sources_of_cuts a cut stands; those of an event itself rest on no account and are as `all`. -#}
+{% macro deciding_cut(segment_type) -%}
+    case
+        when {{ segment_type }} in ('survey', 'interaction_type', 'channel', 'topic', 'agent', 'theme', 'advocacy_type')
+            then 'all'
+        when {{ segment_type }} in ('{{ sources_of_cuts() | join("', '") }}') then {{ segment_type }}
+        else 'any'
+    end
+{%- endmacro %}
+
+{#- KPIs whose totals change with the segment of an account: weights and fits go by it. -#}
+{% macro kpis_by_segment() -%} 'customer_health_score', 'customer_lifetime_value' {%- endmacro %}
 
 {% macro sources_of_revenue() -%}
     {{ return([
@@ -63,6 +78,17 @@
     select '{{ name }}' as {{ of }}, '{{ table }}' as source_table{{ ' union all' if not (is_last and loop.last) }}
     {%- endfor -%}
     {%- endfor -%}
+{%- endmacro %}
+
+{#- Names and the like, whose updates are no news: no figure of a KPI and no cut rests on them. -#}
+{% macro columns_that_decide_no_figure() -%}
+    {{ return({
+        'crm_accounts': ['account_name', 'parent_account_id'],
+        'crm_contacts': ['email', 'title', 'contact_role'],
+        'crm_users': ['full_name', 'email', 'manager_user_id'],
+        'support_tickets': ['status', 'priority'],
+        'surveys': ['survey_name'],
+    }) }}
 {%- endmacro %}
 
 {#- {table: (area, days, describes)}. A row speaks of the latest of its days that has come, but at least of the first of them: an

@@ -72,6 +72,9 @@ def first_delivery(landing: Path) -> None:
             "survey_responses": [ANSWERS, *answers],
         },
     )
+    # known before anything was published, in a file that follows another one of the same night
+    merged = f"a121,Account 121,smb,false,2024-12-01 00:00:00,a120,{FIRST} 00:00:00"
+    land(landing, f"{FIRST}_merged", {"crm_accounts": [ACCOUNTS, merged]})
 
 
 def second_delivery(landing: Path) -> None:
@@ -170,7 +173,7 @@ def test_what_a_night_loads_came_before_its_publication_and_after_the_last_one(n
         Warehouse(first.parents[1]).build_file,
         "select count(*), min(loaded_at), max(loaded_at) from ops.load_log group by run_id order by 2",
     )
-    assert [count for count, *_ in loads] == [7, 1, 4]  # the first delivery, the activity mended, the second delivery
+    assert [count for count, *_ in loads] == [8, 1, 4]  # the first delivery, the activity mended, the second delivery
     (_, _, last_of_first), (_, of_replay, _), (_, first_of_second, last_of_second) = loads
     assert last_of_first < published_at(first) < of_replay
     assert published_at(first) < first_of_second < last_of_second < published_at(second)
@@ -306,6 +309,21 @@ ARRIVALS = [
         ("raw.crm_users", {"user_id": "u1", "team": team, "active_from": "2025-02-01", "_load_id": load})
         for load, team in enumerate(["East", "West", "East"])
     ),
+    # another name is no change of a figure, whoever bears it
+    *(
+        ("raw.crm_accounts", {"account_id": "a1", "account_name": name, "created_at": "2025-01-01", "_load_id": load})
+        for load, name in ((0, "Acme"), (2, "Acme Europe"))
+    ),
+    # a2 turns out to be internal; a3 counts as it did, in another segment
+    *(
+        ("raw.crm_accounts", {"account_id": account, column: value, "created_at": "2025-01-01", "_load_id": load})
+        for account, column, before, now in (("a2", "is_internal", False, True), ("a3", "segment", "smb", "enterprise"))
+        for load, value in ((0, before), (2, now))
+    ),
+    *(
+        ("raw.surveys", {"survey_id": "s1", "survey_type": "nps", "survey_name": name, "_load_id": load})
+        for load, name in ((0, "NPS"), (2, "Recommendation"))
+    ),
     *(
         ("raw.cs_advocacy", {"advocacy_id": "a1", "requested_at": "2025-03-05", "_deleted": gone, "_load_id": load})
         for load, gone in enumerate([None, True, None])
@@ -327,6 +345,8 @@ def test_what_arrives_speaks_of_days_of_the_company(sample, tmp_path):
         ("billing_contract_terms", "late row", date(2025, 4, 1)),
         ("billing_subscription_items", "backdated change", date(2025, 3, 31)),
         ("billing_subscription_items", "late row", date(2025, 4, 5)),
+        ("crm_accounts", "backdated change", date(1900, 1, 1)),
+        ("crm_accounts", "other cut", date(1900, 1, 1)),
         ("crm_users", "backdated change", date(1900, 1, 1)),
         ("cs_advocacy", "late row", date(2025, 3, 4)),
         ("cs_onboardings", "late row", date(2025, 4, 10)),

@@ -1,6 +1,7 @@
 -- Grain: raw table x load x kind of news: the earliest day that its new or changed rows speak of (decision log, D112).
 {%- set tables = days_of_landed_rows() %}
 {%- set keys = raw_keys() %}
+{%- set standing = 'is_internal, merged_into_account_id, coalesce(_deleted, false)' %}
 with loads as (
     select distinct load_id, loaded_at from {{ source('ops', 'load_log') }}
 ),
@@ -40,16 +41,19 @@ predecessors as (
     group by _load_id
 ),
 {%- else %}
-{#- neither a ticket's own status nor its priority decides a figure: their updates are no news #}
-{%- set silent = ['_loaded_at'] + (['status', 'priority'] if table == 'support_tickets' else []) %}
+{%- set silent = ['_loaded_at'] + columns_that_decide_no_figure().get(table, []) %}
 {%- set told = columns | map(attribute='name') | reject('in', silent) | list + ['coalesce(_deleted, false)'] %}
 {%- set is_backdated = 'content_before is not null' if describes else 'false' %}
 {%- if table == 'billing_subscription_items' %}
     {%- set is_backdated = local_date('recorded_at') ~ ' > ' ~ local_date('effective_from') %}
 {%- endif %}
 {%- set key = keys.get(table, []) | join(', ') %}
+{%- set by_key = 'partition by ' ~ key ~ ' order by _loaded_at, _load_id' %}
 {{ table }}_told as (
-    select *, {{ hash_of(told | join(', ')) }} as content
+    select
+        *,
+        {{ hash_of(standing if table == 'crm_accounts' else told | join(', ')) }} as standing,
+        {{ hash_of(told | join(', ')) }} as content
     from {{ source(area, table) }}
     where ({{ key }}) in (
         select ({{ key }}) from {{ source(area, table) }}
@@ -58,7 +62,10 @@ predecessors as (
 ),
 
 {{ table }}_versions as (
-    select *, lag(content) over (partition by {{ key }} order by _loaded_at, _load_id) as content_before
+    select
+        *,
+        lag(content) over ({{ by_key }}) as content_before,
+        lag(standing) over ({{ by_key }}) as standing_before
     from {{ table }}_told
 ),
 
@@ -74,7 +81,11 @@ predecessors as (
         {{ latest_day }} as spoken_of,
         {%- endif %}
         case
-            {{ "when merged_into_account_id is not null then 'merge'" if table == 'crm_accounts' }}
+            {%- if table == 'crm_accounts' %}
+            when merged_into_account_id is not null then 'merge'
+            -- it counts as it did, in another cell
+            when standing_before = standing then 'other cut'
+            {%- endif %}
             when {{ is_backdated }} then 'backdated change'
             else 'late row'
         end as kind

@@ -28,10 +28,7 @@ restated as (
     select
         published.*,
         periods.period_end,
-        case
-            when published.segment_type in ('{{ sources_of_cuts() | join("', '") }}') then published.segment_type
-            else 'any'
-        end as cut,
+        {{ deciding_cut('published.segment_type') }} as cut,
         current_cells.value as current_value
     from published
     inner join periods on published.period_type = periods.period_type and published.period_start = periods.period_start
@@ -73,7 +70,7 @@ evidence as (
         sources.period_end,
         sources.first_published_at,
         max(case when arrivals.kind = 'merge' then 1 else 0 end) as has_merge,
-        max(case when arrivals.kind = 'backdated change' then 1 else 0 end) as has_backdated_change,
+        max(case when arrivals.kind in ('backdated change', 'other cut') then 1 else 0 end) as has_backdated_change,
         max(case when arrivals.kind = 'late row' then 1 else 0 end) as has_late_row
     from sources
     inner join arrivals
@@ -81,6 +78,8 @@ evidence as (
             sources.source_table = arrivals.source_table
             and sources.first_published_at < arrivals.loaded_at
             and sources.period_end >= arrivals.earliest_day
+            -- of the totals only those whose weights or fits go by segment change with one
+            and (arrivals.kind <> 'other cut' or sources.cut <> 'all' or sources.kpi_id in ({{ kpis_by_segment() }}))
     group by sources.kpi_id, sources.cut, sources.period_end, sources.first_published_at
 ),
 
@@ -111,10 +110,9 @@ final as (
     from restated
     left join evidence
         on
-            restated.kpi_id = evidence.kpi_id
+            restated.kpi_id = evidence.kpi_id and restated.cut = evidence.cut
             and restated.period_end = evidence.period_end
             and restated.first_published_at = evidence.first_published_at
-            and restated.cut = evidence.cut
 )
 
 select * from final
