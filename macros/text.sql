@@ -15,6 +15,16 @@
     end
 {%- endmacro %}
 
+{#- The same of a limit, which a value is held against: of a rate its hundredths are told as well. -#}
+{% macro limit_said(limit, unit) -%}
+    {%- set percent = '100 * ' ~ limit -%}
+    case
+        when {{ unit }} = 'ratio' and round({{ percent }}, 2) <> round({{ percent }}, 1)
+            then {{ dbt.concat([as_text('cast(round(' ~ percent ~ ', 2) as decimal(18, 2))'), "' %'"]) }}
+        else {{ as_said(limit, unit) }}
+    end
+{%- endmacro %}
+
 {#- A sentence with its placeholders filled; `fillings` is a list of (placeholder, text expression). -#}
 {% macro filled(sentence, fillings) -%}
     {%- set nested = namespace(text=sentence) -%}

@@ -60,7 +60,7 @@ flagged as (
     where is_significant_change and change < 0
     union all
     select 'promoter_passive_ratio_falling', runs.period_type, runs.period_start, runs.segment_type, runs.segment_value,
-        runs.ratio, runs.previous_ratio, rules.threshold, 'points'
+        runs.ratio, runs.previous_ratio, runs.previous_ratio, 'points'
     from runs
     inner join rules on rules.alert_type = 'promoter_passive_ratio_falling' and runs.n_falls >= rules.threshold
     union all

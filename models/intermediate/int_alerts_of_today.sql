@@ -47,40 +47,44 @@ sources as (
     where is_stale
 ),
 
+-- `previous` of an untouched term: the days until it comes due, which its message says, too;
 -- a threshold that is not the rule's to set: where red begins, when a follow-up is due, what a table may be late
 found as (
     select 'health_drop' as alert_type, account_id as subject_id, account_name as subject_name, score_change as value,
-        {{ no_number }} as threshold, 'points' as unit
+        {{ no_number }} as previous, {{ no_number }} as threshold, 'points' as unit
     from overviews
     where score_change is not null
     union all
-    select 'turned_red', account_id, account_name, health_score, 50, 'points'
+    select 'turned_red', account_id, account_name, health_score, {{ no_number }}, 50, 'points'
     from overviews
     where is_turned_red
     union all
-    select 'dormant_14_days', account_id, account_name, cast(days_unused as double), {{ no_number }}, 'days' from unused
+    select 'dormant_14_days', account_id, account_name, cast(days_unused as double),
+        {{ no_number }}, {{ no_number }}, 'days'
+    from unused
     union all
-    select 'dormant_30_days', account_id, account_name, cast(days_unused as double), {{ no_number }}, 'days' from unused
+    select 'dormant_30_days', account_id, account_name, cast(days_unused as double),
+        {{ no_number }}, {{ no_number }}, 'days'
+    from unused
     union all
-    select 'renewal_at_risk', term_id, account_name, cast(days_until_due as double), {{ no_number }}, 'days'
+    select 'renewal_at_risk', term_id, account_name, cast(days_until_due as double),
+        {{ no_number }}, {{ no_number }}, 'days'
     from terms
     where coalesce(health_colour, 'unknown') in ('red', 'unknown') or cancel_requested_on is not null
     union all
-    select 'no_touch_before_renewal', term_id, account_name, cast(days_until_due as double), {{ no_number }}, 'days'
+    select 'no_touch_before_renewal', term_id, account_name, cast(days_untouched as double),
+        cast(days_until_due as double), {{ no_number }}, 'days'
     from terms
     where
         days_until_due <= 90
-        and days_untouched >= (
-            select max(rules.threshold) from rules where rules.alert_type = 'no_touch_before_renewal'
-        )
         and exists (select 1 from {{ ref('int_activities_weighed') }} where is_touchpoint)
     union all
     select 'detractor_not_followed_up', detractors.response_id, overviews.account_name,
-        cast(detractors.business_days as double), 2, 'days'
+        cast(detractors.business_days as double), {{ no_number }}, 2, 'days'
     from detractors
     inner join overviews on detractors.account_id = overviews.account_id
     union all
-    select 'source_stale', source_table, source_table, hours_late, limit_hours, 'hours' from sources
+    select 'source_stale', source_table, source_table, hours_late, {{ no_number }}, limit_hours, 'hours' from sources
 ),
 
 final as (
@@ -91,7 +95,7 @@ final as (
         found.subject_name,
         {{ as_of_date() }} as period_start,
         found.value,
-        {{ no_number }} as previous,
+        found.previous,
         coalesce(found.threshold, rules.threshold) as threshold,
         found.unit
     from found
@@ -99,7 +103,8 @@ final as (
     where
         case
             when found.alert_type = 'health_drop' then round(found.value, 8) <= rules.threshold
-            when found.alert_type in ('dormant_14_days', 'dormant_30_days') then found.value >= rules.threshold
+            when found.alert_type in ('dormant_14_days', 'dormant_30_days', 'no_touch_before_renewal')
+                then found.value >= rules.threshold
             when found.alert_type = 'renewal_at_risk' then found.value <= rules.threshold
             else true
         end

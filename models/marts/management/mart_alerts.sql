@@ -80,7 +80,7 @@ tonight as (
     ('{kpi}', "coalesce(tonight.kpi_name, '')"),
     ('{value}', 'coalesce(' ~ as_said('tonight.value', 'tonight.unit') ~ ", 'unknown')"),
     ('{previous}', 'coalesce(' ~ as_said('tonight.previous', 'tonight.unit') ~ ", 'unknown')"),
-    ('{threshold}', 'coalesce(' ~ as_said('tonight.threshold', 'tonight.unit') ~ ", 'none')"),
+    ('{threshold}', 'coalesce(' ~ limit_said('tonight.threshold', 'tonight.unit') ~ ", 'none')"),
 ] %}
 
 kept as (
