@@ -64,7 +64,10 @@ final as (
         score_date,
         'nps' as component,
         mean_nps as raw_value,
-        {{ dbt.concat([as_tenths('mean_nps'), "' from '", as_count('n_nps'), "' contacts'"]) }} as detail,
+        {{ dbt.concat([
+            as_tenths('mean_nps'), "' of 10 from '", as_count('n_nps'),
+            "case when n_nps = 1 then ' contact' else ' contacts' end",
+        ]) }} as detail,
         nps_on as data_as_of
     from signals
     union all
