@@ -85,7 +85,7 @@ def _latest(sheet: Sheet, row: Row, unit: str) -> dict[str, Markup]:
     target = Markup("no target")
     if row["target"] is not None:
         target = Markup('target {} <span class="status {}">{}</span>').format(
-            sheet.writer.show(row.figure("target"), unit), status or "none", STATUS_WORDS.get(status, "")
+            sheet.writer.goal(row.figure("target"), unit), status or "none", STATUS_WORDS.get(status, "")
         )
     return {
         "period": period_words(row),
@@ -129,7 +129,7 @@ def _cut_row(sheet: Sheet, row: Row, unit: str, group: list[Row]) -> dict[str, A
         "value": Markup("–") if row["is_suppressed"] else sheet.writer.show(row.figure("value"), unit),
         "reason": short_reason(row),
         "n": sheet.writer.show(row.figure("n"), "count"),
-        "target": sheet.writer.show(row.figure("target"), unit) if row["target"] is not None else "",
+        "target": sheet.writer.goal(row.figure("target"), unit) if row["target"] is not None else "",
         "status": row["target_status"] or "none",
         "status_words": STATUS_WORDS.get(row["target_status"], ""),
         "width": f"{width:.1f}",

@@ -57,7 +57,7 @@ def quarter_name(day: date) -> str:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes values in their unit: ratio, money, score, days, count, number; a leading + writes the sign."""
+    """Writes values in their unit: ratio, goal, share, money, score, days, count, fine; a leading + writes the sign."""
 
     currency: str
 
@@ -80,6 +80,8 @@ class Writer:
     def _unsigned(self, number: float, unit: str, signed: bool) -> str:
         if unit == "ratio":
             return f"{number * 100:.1f} {'pp' if signed else '%'}"
+        if unit == "goal":
+            return f"{f'{number * 100:.2f}'.removesuffix('0')} %"
         if unit == "share":
             return f"{number * 100:.0f} %"
         if unit == "money":
@@ -93,6 +95,10 @@ class Writer:
         if unit == "fine":
             return f"{number:.2f}"
         return f"{number:,.2f}" if number < 10 else f"{number:,.1f}"
+
+    def goal(self, figure: Figure, unit: str) -> Markup:
+        """A target, which a value is held against: of a rate its hundredths are told as well, 1.25 % and not 1.2 %."""
+        return self.show(figure, "goal" if unit == "ratio" else unit)
 
     def show(self, figure: Figure, unit: str) -> Markup:
         """A figure as HTML that names its mart, column and key."""

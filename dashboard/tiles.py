@@ -62,9 +62,12 @@ class Tile:
 
 
 def tiles(sheet: Sheet) -> list[Tile]:
-    """One tile a headline KPI, in the order of the catalogue's names."""
-    kpis = sheet.marts.con.execute("select kpi_id, kpi_name, unit from dim_kpis where is_headline order by kpi_name")
-    return [_tile(sheet, *kpi) for kpi in kpis.fetchall()]
+    """One tile a headline KPI, in the order of their ranks; of a file from before there were any, by name."""
+    found = sheet.marts.con.execute("select * from dim_kpis where is_headline order by kpi_name")
+    names = [column[0] for column in found.description]
+    kpis = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    kpis.sort(key=lambda kpi: kpi.get("headline_rank") or 0)
+    return [_tile(sheet, kpi["kpi_id"], kpi["kpi_name"], kpi["unit"]) for kpi in kpis]
 
 
 def history(sheet: Sheet, kpi_id: str, period_type: str) -> list[Row]:
@@ -149,7 +152,7 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
     status = row["target_status"]
     target = (
         Markup('target {} <span class="status {}">{}</span>').format(
-            sheet.writer.show(row.figure("target"), unit), status or "none", STATUS_WORDS.get(status, "")
+            sheet.writer.goal(row.figure("target"), unit), status or "none", STATUS_WORDS.get(status, "")
         )
         if row["target"] is not None
         else Markup("no target")

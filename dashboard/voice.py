@@ -221,8 +221,9 @@ def pain_points(sheet: Sheet) -> Picture:
     worst = min(rows, key=lambda row: (row["impact_rank"] is None, row["impact_rank"] or 0))
     title = Markup("What customers talk about")
     if worst["negative_share"]:
-        title = Markup("{} hurts most revenue: {} ARR in {}").format(
+        title = Markup("{} hurts most revenue: {} negative, by accounts of {} ARR in {}").format(
             in_words(worst["theme"]).capitalize(),
+            sheet.writer.show(worst.figure("negative_share"), "share"),
             sheet.writer.show(worst.figure("arr_affected"), "money"),
             time(month, month_name(month, long=True)),
         )

@@ -26,7 +26,7 @@ from (
     qualify row_number() over (partition by kpi_id order by period_type, period_start desc) = 1
 ) as board
 join dim_kpis as kpis using (kpi_id)
-order by kpis.kpi_name
+order by kpis.headline_rank
 """
 
 

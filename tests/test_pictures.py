@@ -174,6 +174,20 @@ def test_a_kpi_that_stays_as_it_was_says_so(altered):
     assert tile.change.endswith(" no change</span>")
 
 
+def test_the_first_row_leads_with_what_customers_bring(altered):
+    """The order of the eight in the requirements (C11); retained revenue before churn (002-32)."""
+    assert [re.search(r"kpis/(\w+)\.html", str(tile.link))[1] for tile in tiles.tiles(altered())] == [
+        "net_revenue_retention",
+        "gross_renewal_rate",
+        "customer_churn_rate",
+        "customer_health_score",
+        "net_promoter_score",
+        "customer_satisfaction_score",
+        "time_to_first_value",
+        "product_adoption_rate",
+    ]
+
+
 def test_an_account_that_lost_its_score_did_not_get_better(altered):
     """Of three red accounts one stayed red, one turned yellow and one can't be scored any more; one came to a score."""
     sheet = altered(
@@ -263,6 +277,12 @@ def test_nobody_is_called_best_who_is_below_the_segment(altered, against, title)
 def test_a_theme_of_which_nobody_complains_hurts_no_revenue(altered, share, is_told):
     sheet = altered(f"update mart_feedback_themes set negative_share = {share}")
     assert ("hurts most revenue" in voice.pain_points(sheet).title) == is_told
+
+
+def test_a_theme_is_not_charged_with_the_revenue_of_those_who_praise_it(altered):
+    """arr_affected is of all who spoke of the theme: a title that names it names the share of complaints as well."""
+    title = voice.pain_points(altered("update mart_feedback_themes set negative_share = 0.444")).title
+    assert re.sub("<[^>]+>", "", title).split(": ")[1].startswith("44 % negative, by accounts of $")
 
 
 @pytest.mark.parametrize("shown", ["integrations", "none"])

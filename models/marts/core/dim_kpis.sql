@@ -14,7 +14,8 @@ final as (
         objective,
         owner,
         is_headline,
-        review_by
+        review_by,
+        headline_rank
     from catalog
 )
 
