@@ -37,11 +37,14 @@ STATUS_WORDS = {
 }
 TREND_WORDS = {"improving": "better", "worsening": "worse", "steady": "no change"}
 
-# What a mean is read with: column of the KPI's own table, its unit and words, and the days for which a period has to be
-# over before it can be told (decision log, P10).
+# What a headline is read with: column of the KPI's own table, its unit and words, the days for which a period has to be
+# over before it can be told, and the kind of period (decision log, P10).
 BESIDE = {
-    "customer_health_score": ("green_arr_share", "ratio", "of ARR is green", 0),
-    "time_to_first_value": ("km_median_days", "days", "Kaplan-Meier median", 90),
+    "net_revenue_retention": ("value", "ratio", "in the", 0, "ttm"),
+    "gross_renewal_rate": ("value", "ratio", "in the", 0, "ttm"),
+    "customer_churn_rate": ("value", "ratio", "in the", 0, "ttm"),
+    "customer_health_score": ("green_arr_share", "ratio", "of ARR is green", 0, "month"),
+    "time_to_first_value": ("km_median_days", "days", "Kaplan-Meier median", 90, "month"),
 }
 
 
@@ -172,16 +175,16 @@ def _tile(sheet: Sheet, kpi_id: str, name: str, unit: str) -> Tile:
 
 
 def _beside(sheet: Sheet, kpi_id: str, period: Markup) -> Markup:
-    """The second figure of a headline, of the newest month that can tell it, which is named when it is not the period
+    """The second figure of a headline, of the newest period that can tell it, which is named when it is not the period
     of the first; empty where a headline needs none."""
     if kpi_id not in BESIDE:
         return Markup("")
-    column, unit, words, days = BESIDE[kpi_id]
+    column, unit, words, days, kind = BESIDE[kpi_id]
     rows = sheet.marts.read(
         f"kpi_{kpi_id}",
         GRAIN,
-        [column],
-        f"period_type = 'month' and {WHOLE} and period_end <= '{sheet.marts.as_of - timedelta(days)}'",
+        [column, "period_end"],
+        f"period_type = '{kind}' and {WHOLE} and period_end <= '{sheet.marts.as_of - timedelta(days)}'",
         order="period_start desc",
         limit=1,
     )
@@ -189,6 +192,8 @@ def _beside(sheet: Sheet, kpi_id: str, period: Markup) -> Markup:
         return Markup("")
     shown = sheet.writer.show(rows[0].figure(column), unit)
     told = period_words(rows[0])
+    if kind == "ttm":
+        return Markup("{} {} {}").format(shown, words, told)
     return Markup("{} {}").format(shown, words) + (Markup("") if told == period else Markup(", ") + told)
 
 

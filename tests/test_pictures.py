@@ -188,6 +188,17 @@ def test_the_first_row_leads_with_what_customers_bring(altered):
     ]
 
 
+def test_a_rate_of_a_month_stands_beside_that_of_its_year(altered):
+    """Retention, renewals and churn of October, and of the twelve months that end with it."""
+    sheet = altered()
+    for tile in tiles.tiles(sheet)[:3]:
+        kpi = re.search(r"kpis/(\w+)\.html", str(tile.link))[1]
+        window = "period_type = 'ttm' and segment_type = 'all' and period_end = '2026-10-31'"
+        [(year,)] = sheet.marts.con.execute(f"select value from kpi_{kpi} where {window}").fetchall()
+        assert f'value="{year}"' in tile.beside, kpi
+        assert re.sub("<[^>]+>", "", tile.beside).endswith(" % in the twelve months to October 2026")
+
+
 def test_an_account_that_lost_its_score_did_not_get_better(altered):
     """Of three red accounts one stayed red, one turned yellow and one can't be scored any more; one came to a score."""
     sheet = altered(
