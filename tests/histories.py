@@ -301,7 +301,7 @@ class _Maker:
             account_name=f"Company {number}",
             parent_account_id=f"acc_{number - 1:02d}" if number > 1 and self._chance(0.15) else None,
             segment=self.rng.choice(["smb", "mid_market", "enterprise", " smb ", None]),
-            industry=self.rng.choice(["software", "health", "retail", None]),
+            industry=self.rng.choice(["software", "Software", "retail", None]),
             country=self.rng.choice(["US", "DE", "JP", None]),
             is_internal=is_internal,
             created_at=self._at(start),

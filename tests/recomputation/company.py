@@ -1,5 +1,6 @@
 """The accounts of one night: who is who, who owns whom, and in which cut an account falls on a day."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -67,6 +68,10 @@ class Company:
             account_id: segments.get(row["segment"], row["segment"]) or "unsegmented"
             for account_id, row in self.accounts.items()
         }
+        spellings = Counter(row["industry"] for row in self._rows.values() if row["industry"])
+        self._industry: dict[str, str] = {}
+        for name in sorted(spellings, key=lambda name: (-spellings[name], name)):
+            self._industry.setdefault(name.lower(), name)
         self._cuts: dict[tuple[str | None, date], dict[str, str]] = {}
         self.main_plan = lambda account_id, day: "none"  # replaced once the recurring revenue is known
 
@@ -185,7 +190,7 @@ class Company:
         return {
             "all": "all",
             "segment": segment,
-            "industry": row["industry"] or UNKNOWN,
+            "industry": self._industry[row["industry"].lower()] if row["industry"] else UNKNOWN,
             "country": row["country"] or UNKNOWN,
             "csm": csm,
             "team": self.team(csm),
