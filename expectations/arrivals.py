@@ -17,14 +17,13 @@ import duckdb
 from expectations import judging
 from expectations.contradictions import find_contradictions
 from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
+from expectations.versions import newest_first
 from orchestration.contract import TABLES, Column, Table
 from orchestration.reading import partition_of
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 # Nights back in which a delivery is looked for that tonight's may repeat.
 NIGHTS_COMPARED = 7
-# The order of a key's rows in staging: the first is the one that is read.
-NEWEST_FIRST = "_loaded_at desc, coalesce(_deleted, false), _load_id desc"
 # Files back whose columns tonight's are compared with.
 FILES_COMPARED = 60
 
@@ -148,7 +147,7 @@ def _set_aside_superseded(con: duckdb.DuckDBPyConnection, table: Table, settled:
         f"""create or replace temp table came_twice as
         select
             rowid as row_id, {_content(table)} as content, _loaded_at, _load_id, {key},
-            row_number() over (partition by {key} order by {NEWEST_FIRST}, rowid) as place
+            row_number() over (partition by {key} order by {newest_first(table)}, rowid) as place
         from {arrived} and hash({key}) in (select hash({key}) from {arrived} group by all having count(*) > 1)"""
     )
     con.execute("insert into superseded select ?, row_id from came_twice where place > 1", [table.name])
@@ -418,7 +417,7 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
                         select hash({names}) from raw.{table.name}
                         where {scanned} and {column.name} in (select value from unknown)
                     )
-                    qualify row_number() over (partition by {names} order by {NEWEST_FIRST}) = 1
+                    qualify row_number() over (partition by {names} order by {newest_first(table)}) = 1
                 ),
                 orphans as (
                     select trim(value) as value, count(*) filter (is_new) as n_new, count(*) as n_all from newest

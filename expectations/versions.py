@@ -86,6 +86,15 @@ def lay_versions(con: duckdb.DuckDBPyConnection, settled: int) -> None:
         _lay(con, TABLES[name], settled)
 
 
+def newest_first(table: Table, is_gone: str = "coalesce(_deleted, false)") -> str:
+    """The order of a key's rows in staging (macros/staged.sql), in SQL: the first is the one that is read. What arrived
+    at the same instant is settled by content there, whatever came in the later load."""
+    content = [
+        f"{column.name} desc nulls last" for column in table.columns if not column.key and column.name != "_loaded_at"
+    ]
+    return ", ".join(["_loaded_at desc", is_gone, *content])
+
+
 def _lay(con: duckdb.DuckDBPyConnection, table: Table, settled: int) -> None:
     read = {column.name: _as_read(table, column) for column in table.columns}
     columns = ", ".join(f"{text} as {name}" for name, text in read.items())
@@ -99,7 +108,7 @@ def _lay(con: duckdb.DuckDBPyConnection, table: Table, settled: int) -> None:
         return f"""select * {resolved} from (
             select {columns}, _load_id, coalesce(_deleted, false) as is_gone, hash({content}, is_gone) as content
             from raw.{table.name} where {landed}
-        ) qualify row_number() over (partition by {key} order by _loaded_at desc, is_gone, _load_id desc) = 1"""
+        ) qualify row_number() over (partition by {key} order by {newest_first(table, "is_gone")}) = 1"""
 
     con.execute(f"create or replace temp table before_{table.name} as {newest(f'_load_id <= {int(settled)}')}")
     con.execute(

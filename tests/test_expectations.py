@@ -276,6 +276,17 @@ def test_rows_of_one_file_that_contradict_each_other_block(nights):
     assert nights.run({"fin_costs": loaded_at}) == {("copies_agree", "fin_costs", "error")}
 
 
+def test_of_two_rows_of_one_instant_the_checks_read_the_one_that_staging_reads(nights):
+    def cost(amount, loaded):
+        return {"fin_costs": [f"{COSTS},_loaded_at", f"c9,2025-01-01,cs_team,{amount},EUR,u1,{loaded}"]}
+
+    blocked = {("cost_does_not_fit_its_type", "fin_costs", "error")}
+    nights.run({"fin_costs": costs(0, 10)}, judge=False)
+    assert nights.run(cost(10000, "2025-01-03 00:00:00"), publish=False) == blocked
+    assert nights.run(cost(100, "2025-01-03 00:00:00"), publish=False) == blocked, "10000 is what staging reads"
+    assert nights.run(cost(100, "2025-01-03 00:00:01")) == set()
+
+
 def test_rows_withdrawn_are_no_rows_sent_again(nights):
     for night in range(6):
         nights.run({"fin_costs": costs(night, 10)}, judge=False)
