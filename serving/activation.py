@@ -113,9 +113,12 @@ def activate_to_webhook(
         token: sent as `Authorization: Bearer ...`.
 
     Raises:
-        UsageError: nothing is published, the address is wrong, another activation of this consumer is under way, or the
-            receiver refuses or stays away. What was acknowledged is noted; the next call goes on from there.
+        UsageError: nothing is published, the address is wrong, the token can't stand in a header, another activation of
+            this consumer is under way, or the receiver refuses or stays away. What was acknowledged is noted; the next
+            call goes on from there.
     """
+    if token and not re.fullmatch(r"[!-~]+", token):  # the library's own error would repeat it
+        raise UsageError("CSW_ACTIVATE_TOKEN holds a blank, a line break or a letter that no header can hold")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError("a webhook's address begins with http:// or https:// and names a host")

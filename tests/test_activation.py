@@ -276,6 +276,17 @@ def test_the_command_sends_with_the_token_and_keeps_secrets_to_itself(warehouse,
     assert warehouse.activation.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("token", ["t0k3n\n", "t0 k3n", "t0k3n\u20ac"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_repeated(token, warehouse, listener, monkeypatch, capsys):
+    publish_accounts(warehouse, 1, many("green", 2))
+    monkeypatch.setenv("CSW_ACTIVATE_TOKEN", token)
+    assert main(["activate", "--to-webhook", listener.url, "--warehouse", str(warehouse.root)]) == 2
+    said = capsys.readouterr().err
+    assert "CSW_ACTIVATE_TOKEN" in said
+    assert "t0" not in said
+    assert listener.requests == []
+
+
 # --- CSV ------------------------------------------------------------------------------------------------------------
 
 
