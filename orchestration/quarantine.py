@@ -81,8 +81,8 @@ def read_repaired(file: Path) -> dict[str, str]:
     """The repaired raw lines of a file that `export_rows` wrote, by quarantine id.
 
     Raises:
-        UsageError: the file can't be read, lacks one of the two columns that count, or has a line with more or fewer
-            fields than its header: an empty raw_line drops a row, a missing one is a mishap.
+        UsageError: the file can't be read, lacks one of the two columns that count, gives a row back twice, or has a
+            line with more or fewer fields than its header: an empty raw_line drops a row, a missing one is a mishap.
     """
     csv.field_size_limit(sys.maxsize)  # the loader knows no limit that a text of Python's csv has by itself
     try:
@@ -97,6 +97,10 @@ def read_repaired(file: Path) -> dict[str, str]:
                 if None in row or None in row.values():
                     raise UsageError(
                         f"{file}:{reader.line_num}: more or fewer fields than the header names; put raw_line in quotes"
+                    )
+                if row["quarantine_id"] in repaired:
+                    raise UsageError(
+                        f"{file}:{reader.line_num}: {row['quarantine_id']} once more; give back one row for one"
                     )
                 repaired[row["quarantine_id"]] = row["raw_line"]
             return repaired

@@ -264,6 +264,13 @@ def test_a_mended_line_may_be_long_but_no_field_may_lack(tmp_path):
             read_repaired(file)
 
 
+def test_a_row_given_back_twice_is_not_half_lost(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text('quarantine_id,raw_line\nq1,"c1,10"\nq2,"c2,10"\nq1,"c3,10"\n')
+    with pytest.raises(UsageError, match=r"rows\.csv:4: q1 once more"):
+        read_repaired(file)
+
+
 def test_a_clock_that_went_back_does_not_make_a_delivery_older(tmp_path):
     warehouse = make_warehouse(tmp_path / "warehouse")
     folder = tmp_path / "landing" / "fin_costs"
