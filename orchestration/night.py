@@ -272,30 +272,37 @@ def _echo(line: str) -> None:
     sys.stdout.flush()
 
 
+def begin(night: Night) -> None:
+    """Note that a run is under way, and clean up after a killed one."""
+    from orchestration.publishing import clean_leftovers
+
+    warehouse = night.warehouse
+    warehouse.write_last_run({"run_id": night.run_id, "started_at": night.started_at, "outcome": "running"})
+    for name in clean_leftovers(warehouse):
+        night.say(f"removed {name}, left by a run that was killed")
+    if warehouse.erasure_file.exists():
+        from orchestration.erasing import finish_erasure
+
+        finish_erasure(warehouse)
+        night.say("finished an erasure that was killed")
+
+
 @contextmanager
 def one_night(settings: Settings, echo: Callable[[str], None] = _echo) -> Iterator[Night]:
-    """Hold the warehouse for one run, clean up after a killed one, and write down how this one ended.
+    """Hold the warehouse for one run, which calls `begin` in its first stage, and write down how it ended.
 
     Raises:
         UsageError: another run holds the warehouse, or its folder can't be written.
     """
     from expectations.judge import Judge
     from orchestration.alerting import tell
-    from orchestration.publishing import clean_leftovers, next_instant
+    from orchestration.publishing import next_instant
 
     warehouse = Warehouse(settings.warehouse)
     warehouse.prepare()
     with exclusive(warehouse):
         started_at = now_utc()
         night = Night(settings, warehouse, echo, started_at, next_instant(warehouse, started_at))
-        warehouse.write_last_run({"run_id": night.run_id, "started_at": night.started_at, "outcome": "running"})
-        for name in clean_leftovers(warehouse):
-            night.say(f"removed {name}, left by a run that was killed")
-        if warehouse.erasure_file.exists():
-            from orchestration.erasing import finish_erasure
-
-            finish_erasure(warehouse)
-            night.say("finished an erasure that was killed")
         try:
             with Judge(night.log_file) as night.judge:
                 yield night

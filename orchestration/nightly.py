@@ -7,7 +7,7 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING
 
-from orchestration.night import Night, one_night
+from orchestration.night import Night, begin, one_night
 from orchestration.settings import Settings
 from orchestration.stages import require_landing
 from orchestration.summary import summary_of, timings_of
@@ -40,6 +40,7 @@ def run_night(settings: Settings) -> Night:
 
 def _execute(night: Night) -> None:
     with night.stage("preparing"):
+        begin(night)
         if not night.settings.sample_if_empty:
             require_landing(night.settings)  # before anything costly starts
         warnings.filterwarnings("ignore", module="dagster")

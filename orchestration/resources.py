@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.event_log import prune_runs
-from orchestration.night import Night, one_night
+from orchestration.night import Night, begin, one_night
 from orchestration.settings import resolve_settings
 
 CONFIG = {
@@ -37,5 +37,7 @@ def night_resource(context: dg.InitResourceContext) -> Iterator[Night]:
     )
     with one_night(settings) as night:
         night.retries = config["retries"]
+        with night.stage("preparing"):
+            begin(night)
         yield night
         prune_runs(context.instance)

@@ -20,7 +20,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,9 @@ def exclusive(warehouse: Warehouse) -> Iterator[None]:
                 f"another run holds {warehouse.root} ({holder or 'just starting'}): wait for it to end; "
                 "nothing was changed"
             )
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}, since {now_utc():%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
+        with suppress(OSError):  # on a full disk nobody is told who holds it
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}, since {now_utc():%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
         yield
     finally:
         os.close(handle)

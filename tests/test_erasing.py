@@ -16,7 +16,7 @@ from orchestration import erasing
 from orchestration.cli import main
 from orchestration.erasing import ids_in_marts
 from orchestration.loading import create_landing_schema, load_landing
-from orchestration.night import one_night
+from orchestration.night import begin, one_night
 from orchestration.settings import resolve_settings
 from orchestration.subject import Subject, is_telling
 from orchestration.warehouse import Warehouse
@@ -392,8 +392,8 @@ def test_killed_before_any_step_it_is_finished_by_the_next(numbered, step, finis
     if finisher == "erase":
         assert erase(numbered, "--contact", "5") == 0
     else:
-        with one_night(resolve_settings(warehouse=str(numbered.warehouse), landing=str(numbered.landing))):
-            pass
+        with one_night(resolve_settings(warehouse=str(numbered.warehouse), landing=str(numbered.landing))) as night:
+            begin(night)
     [(token,)] = raw(numbered, "select distinct contact_id from raw.crm_contacts where account_id = '7'")
     assert token == token_of(numbered)
     assert numbered.rows("select requester_contact_id from fct_tickets order by 1") == [("6",), (token,)]

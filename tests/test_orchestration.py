@@ -546,7 +546,7 @@ def small_disk(folder, tmp_path) -> Iterator[tuple[Path, Callable[[int], None]]]
 
 @pytest.mark.parametrize(
     "free",
-    [25_000_000, *(pytest.param(size, marks=pytest.mark.long) for size in (4_000, 10**6, 12 * 10**6, 35 * 10**6))],
+    [0, 25 * 10**6, *(pytest.param(size, marks=pytest.mark.long) for size in (4_000, 10**6, 12 * 10**6, 35 * 10**6))],
 )
 def test_a_full_disk_changes_nothing_and_the_next_run_finishes(small_disk, capsys, free):
     folder, leave = small_disk
