@@ -13,11 +13,13 @@ import http.client
 import json
 import re
 import smtplib
+import ssl
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -173,10 +175,11 @@ def _mail(address: str, digest: Digest) -> None:
     message["From"] = query["from"][0]
     message["To"] = query["to"][0]
     message.set_content(digest.text())
-    client = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    trust = ssl.create_default_context()  # by itself smtplib asks no server for its certificate
+    client = partial(smtplib.SMTP_SSL, context=trust) if parts.scheme == "smtps" else smtplib.SMTP
     with client(parts.hostname, parts.port or 0, timeout=SECONDS_TO_SEND) as server:
         if query.get("starttls") == ["1"]:
-            server.starttls()
+            server.starttls(context=trust)
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)
@@ -229,7 +232,9 @@ class _Memory:
             + self.loss,
             new=[trouble for trouble in troubles if trouble.key not in known],
             still_open=[
-                _dated(trouble, known[trouble.key]["first_seen"]) for trouble in troubles if trouble.key in known
+                replace(trouble, first_seen=known[trouble.key]["first_seen"])
+                for trouble in troubles
+                if trouble.key in known
             ],
             recovered=[
                 f"**{entry['table']}** {entry['what']} (since {entry['first_seen']})" for entry in ended.values()
@@ -278,10 +283,6 @@ class _Memory:
             "days": self.days,
         }
         write_whole(self.file, json.dumps(state, indent=1))
-
-
-def _dated(trouble: Trouble, first_seen: str) -> Trouble:
-    return Trouble(**{**trouble.__dict__, "first_seen": first_seen})
 
 
 def troubles_of(night: Night) -> list[Trouble]:

@@ -3,6 +3,8 @@
 import json
 import smtplib
 import socket
+import ssl
+import subprocess
 import threading
 from datetime import UTC, date, datetime
 from email import message_from_bytes
@@ -249,6 +251,34 @@ def test_a_wrong_password_is_a_failure_to_send(warehouse, inbox):
     assert told.sent == ["webhook"]
     assert smtplib.SMTPAuthenticationError.__name__ in told.failed[0]
     assert "wrong" not in told.failed[0]
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_password_is_told_to_a_server_that_proves_who_it_is(scheme, warehouse, inbox, tmp_path, monkeypatch):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-keyout", key, "-out", certificate]
+    named = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, *named], capture_output=True, check=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    wrapped = {"ssl_context": context} if scheme == "smtps" else {"tls_context": context}
+    server = Controller(
+        inbox, hostname="127.0.0.1", port=_free_port(), auth_require_tls=False, authenticator=inbox.check, **wrapped
+    )
+    server.start()
+    inbox.smtp = f"{scheme}://nightly:p%40ss@127.0.0.1:{server.port}?from=csw@example.org&to=a@example.org&starttls=1"
+    if scheme == "smtps":
+        inbox.smtp = inbox.smtp.removesuffix("&starttls=1")
+    try:
+        told = tell(night_of(warehouse, 10, [DELETIONS], inbox))
+        assert told.sent == ["webhook"]
+        assert "certificate verify failed" in told.failed[0]
+        assert inbox.mails == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert tell(night_of(warehouse, 10, [DELETIONS], inbox)).sent == ["smtp"]
+        assert len(inbox.mails) == 1
+    finally:
+        server.stop()
 
 
 def test_alerts_of_the_business_are_told_once(warehouse, inbox):
