@@ -22,12 +22,12 @@ def make_documents(warehouse: Warehouse) -> list[Path]:
     """Make both files from the build file and the vars of the last night; returns their paths.
 
     Raises:
-        UsageError: no night has been built here.
+        UsageError: no night has ended here, or the last run was killed.
         BuildError: dbt can't describe the project.
     """
     last = warehouse.read_last_run()
-    if last is None or not warehouse.build_file.exists():
-        raise UsageError(f"no night has been built in {warehouse.root}: run csw nightly first")
+    if last is None or "vars" not in last or not warehouse.build_file.exists():
+        raise UsageError(f"the last run in {warehouse.root} left nothing to document: run csw nightly first")
     variables = {"as_of_date": last["as_of"], **last["vars"]}
     make_folder(warehouse.docs)
     with tempfile.TemporaryDirectory(prefix="docs-", suffix=".tmp", dir=warehouse.build) as name:
