@@ -127,14 +127,14 @@ def resolve_settings(
     alert_smtp: str | None = None,
 ) -> Settings:
     """Settings from options, then the environment (CSW_LANDING, CSW_WAREHOUSE, CSW_AS_OF, CSW_FORGET_LATER, CSW_VARS,
-    CSW_VERSIONS, CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE, CSW_ANALYST_ROLE,
-    CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP, CSW_PSEUDONYM_KEY), then defaults. An option given twice keeps its last value.
-    CSW_MEMORY_LIMIT, which the engine is given where it's opened, is looked at here.
+    CSW_VERSIONS, CSW_ACCEPT, CSW_SAMPLE_IF_EMPTY, CSW_TIMINGS, CSW_NO_DASHBOARD, CSW_PARQUET, CSW_SERVE, CSW_BI_ROLE,
+    CSW_ANALYST_ROLE, CSW_ALERT_WEBHOOK, CSW_ALERT_SMTP, CSW_PSEUDONYM_KEY), then defaults. An option given twice keeps
+    its last value. CSW_MEMORY_LIMIT, which the engine is given where it's opened, is looked at here.
 
     Raises:
-        UsageError: an unknown var, a value that doesn't fit, an address that can't be one of PostgreSQL, a web server
-            or a mail server, a memory that DuckDB can't be granted, or an as-of date in the future or given twice with
-            different days.
+        UsageError: an unknown var or expectation, a value that doesn't fit, an address that can't be one of PostgreSQL,
+            a web server or a mail server, a memory that DuckDB can't be granted, or an as-of date in the future or
+            given twice with different days.
     """
     env = os.environ
     given: dict[str, Any] = {}
@@ -161,13 +161,13 @@ def resolve_settings(
         warehouse=Path(warehouse or env.get("CSW_WAREHOUSE") or "warehouse").absolute(),
         as_of=day,
         given_vars=MappingProxyType(given),
-        forget_later=forget_later or _is_on(env.get("CSW_FORGET_LATER")),
+        forget_later=forget_later or _is_on("CSW_FORGET_LATER"),
         versions=int(kept_text),
-        accept=frozenset([*accept, *filter(None, env.get("CSW_ACCEPT", "").split(","))]),
-        sample_if_empty=sample_if_empty or _is_on(env.get("CSW_SAMPLE_IF_EMPTY")),
-        timings=timings or _is_on(env.get("CSW_TIMINGS")),
-        dashboard=not (no_dashboard or _is_on(env.get("CSW_NO_DASHBOARD"))),
-        parquet=parquet or _is_on(env.get("CSW_PARQUET")),
+        accept=_accepted([*accept, *env.get("CSW_ACCEPT", "").split(",")]),
+        sample_if_empty=sample_if_empty or _is_on("CSW_SAMPLE_IF_EMPTY"),
+        timings=timings or _is_on("CSW_TIMINGS"),
+        dashboard=not (no_dashboard or _is_on("CSW_NO_DASHBOARD")),
+        parquet=parquet or _is_on("CSW_PARQUET"),
         serve=server_of(address, bi_role or env.get("CSW_BI_ROLE"), analyst_role or env.get("CSW_ANALYST_ROLE"))
         if (address := serve or env.get("CSW_SERVE"))
         else None,
@@ -207,5 +207,21 @@ def _check_memory(limit: str | None) -> None:
             raise UsageError(f"CSW_MEMORY_LIMIT must be a size such as 600MB or 2GB, not {limit!r}") from error
 
 
-def _is_on(text: str | None) -> bool:
-    return (text or "").strip().lower() in ("1", "true", "yes", "on")
+def _accepted(given: Iterable[str]) -> frozenset[str]:
+    accepted = frozenset(filter(None, map(str.strip, given)))
+    if accepted:
+        from expectations.marts import MART_SUITES
+        from expectations.raw import RAW_SUITES
+
+        known = {f"{suite.name}.{rule.name}" for suite in (*RAW_SUITES, *MART_SUITES) for rule in suite.rules}
+        if strange := sorted(accepted - known):
+            raise UsageError(f"--accept names no expectation: {', '.join(strange)}; the summary of a night names them")
+    return accepted
+
+
+def _is_on(name: str) -> bool:
+    """Whether a switch of the environment is on; one that can be read neither way is refused."""
+    text = os.environ.get(name, "").strip().lower()
+    if text not in ("", "0", "false", "no", "off", "1", "true", "yes", "on"):
+        raise UsageError(f"{name} must be 1 or 0, not {text!r}")
+    return text in ("1", "true", "yes", "on")

@@ -226,6 +226,30 @@ def test_nothing_published_is_wrong_use(command, tmp_path, capsys):
     assert "nothing is published" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CSW_PARQUET", "y"), ("CSW_FORGET_LATER", "tru"), ("CSW_ACCEPT", "raw_crm.deletions_are_fewer")],
+)
+def test_a_switch_that_can_be_read_neither_way_is_refused(name, value, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=value):
+        resolve_settings()
+
+
+def test_expectations_may_stand_with_blanks_between(monkeypatch):
+    monkeypatch.setenv("CSW_ACCEPT", "raw_crm.deletions_are_few, marts_tables.history_is_kept,")
+    assert resolve_settings().accept == {"raw_crm.deletions_are_few", "marts_tables.history_is_kept"}
+
+
+def test_after_a_run_that_was_killed_there_is_nothing_to_document(tmp_path, capsys):
+    warehouse = Warehouse(tmp_path)
+    warehouse.prepare()
+    publish_generation(warehouse, 1)
+    warehouse.write_last_run({"run_id": "r", "started_at": "2025-03-31", "outcome": "running"})
+    assert main(["docs", "--warehouse", str(tmp_path)]) == 2
+    assert "run csw nightly first" in capsys.readouterr().err
+
+
 def test_the_command_that_goes_on_is_the_same_night(tmp_path, monkeypatch):
     """As the summary prints it and as csw status reads it back; addresses and the key are in the environment again."""
     secrets = {
