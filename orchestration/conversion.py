@@ -205,7 +205,7 @@ def _timestamp(text: str) -> str:
 
 def explain(fault: Column | RowRule, text: str | None) -> Problem:
     """Say why a value does not fit its column or which row rule it breaks, and what to do."""
-    stripped = (text or "").strip(" \t\r\n\u00a0\ufeff")
+    stripped = (text or "").strip(BLANKS)
     if isinstance(fault, RowRule):
         return Problem(f"{fault.column}: {stripped[:80]!r} {fault.reason}", fault.remedy, fault.column, text)
     column = fault

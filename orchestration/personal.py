@@ -12,6 +12,7 @@ from types import MappingProxyType
 import yaml
 
 from orchestration.contract import TABLES
+from orchestration.conversion import BLANKS
 from orchestration.variables import PROJECT_DIR, UsageError
 
 SHORTEST_KEY = 16
@@ -52,7 +53,7 @@ def without_value(reason: str, value: str | None, table: str, column: str | None
 
     Where columns slipped, an e-mail address can stand in any of them.
     """
-    shown = (value or "").strip(" \t\r\n\u00a0\ufeff")[:_SHOWN]
+    shown = (value or "").strip(BLANKS)[:_SHOWN]
     if not shown or ((table, column) not in personal_columns() and "@" not in shown):
         return reason
     return reason.replace(repr(shown), repr(_shape(shown)))

@@ -587,6 +587,8 @@ def test_blank_required_text_is_quarantined(con: duckdb.DuckDBPyConnection, land
         (5, "full_name"),
         (6, "full_name"),
     ]
+    reason = "full_name is required and has no value"
+    assert rows(con, "SELECT DISTINCT reason FROM ops.quarantine WHERE line > 2") == [(reason,)]
     assert rows(con, "SELECT user_id FROM raw.crm_users ORDER BY 1") == [("u3",), ("u6",)]
 
 
