@@ -8,7 +8,6 @@ history, too few rows) is NULL, and NULL passes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
 from expectations.versions import newest_first
 from orchestration.contract import TABLES, Column, Table
 from orchestration.reading import partition_of
+from orchestration.sql import literals
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 # Nights back in which a delivery is looked for that tonight's may repeat.
@@ -265,7 +265,7 @@ def _parts(table: str, column: Column) -> list[str]:
     """Nulls, unknown values, numbers out of range, examples of both, the mean, untidy texts, and logarithms."""
     name = column.name
     known, bounds = DESCRIBED.get((table, name)), UNUSUAL.get((table, name))
-    strange = f"lower(trim({name})) not in ({_list(known)})" if known else "false"
+    strange = f"lower(trim({name})) not in ({literals(known)})" if known else "false"
     outside = f"{name} not between {bounds[0]} and {bounds[1]}" if bounds else "false"
     values = f"list(distinct {name}::varchar) filter ({strange} or {outside})"
     is_number = column.type.startswith(NUMBERS)
@@ -432,7 +432,3 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
                 from tonight left join orphans on true""",
                 [table.area, table.name, column.name, parent.name],
             )
-
-
-def _list(values: Iterable[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)

@@ -24,6 +24,7 @@ import duckdb
 from orchestration.data_tests import TESTS_FILE, NodeResult, run_tests, write_tests
 from orchestration.personal import masked
 from orchestration.settings import Settings
+from orchestration.sql import transaction
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse
 
@@ -278,10 +279,9 @@ def begin_build(con: duckdb.DuckDBPyConnection, run_id: str, settings: Settings)
         "create table if not exists ops.builds (run_id varchar, fingerprint varchar, as_of date, finished boolean)"
     )
     last = con.execute("select fingerprint, as_of, finished from ops.builds").fetchone()
-    con.execute("begin")
-    con.execute("delete from ops.builds")
-    con.execute("insert into ops.builds values (?, ?, ?, false)", [run_id, fingerprint, settings.as_of])
-    con.execute("commit")
+    with transaction(con):
+        con.execute("delete from ops.builds")
+        con.execute("insert into ops.builds values (?, ?, ?, false)", [run_id, fingerprint, settings.as_of])
     full = last is None or last[0] != fingerprint or last[1] > settings.as_of or not last[2]
     if full:
         for schema in MODEL_SCHEMAS:

@@ -32,11 +32,10 @@ from orchestration.publishing import (
     clean_leftovers,
     kept_versions,
     link,
-    quote_literal,
-    quote_name,
     read_publication,
     sync,
 )
+from orchestration.sql import quote_literal, quote_name
 from orchestration.subject import ERASED, Subject, find_subject, listed, refused_rows, texts_of
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse, open_database, write_whole

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.sql import quote_literal, quote_name, transaction
+
 CARRIED = {
     "first_published_kpi_values": (
         "kpi_id varchar, period_type varchar, period_start date, segment_type varchar, segment_value varchar, "
@@ -52,28 +54,20 @@ def carry_history(con: duckdb.DuckDBPyConnection, marts_file: Path) -> dict[str,
     rows: dict[str, int] = {}
     has_previous = marts_file.exists()
     if has_previous:
-        con.execute(f"attach '{_quoted(marts_file)}' as previous (read_only)")
+        con.execute(f"attach {quote_literal(str(marts_file))} as previous (read_only)")
     try:
-        con.execute("begin")
-        con.execute("create schema if not exists history")
-        for table, columns in CARRIED.items():
-            con.execute(f"create or replace table history.{table} ({columns})")
-            if has_previous and _exists(con, table):
-                _widen(con, table)
-                con.execute(f"insert into history.{table} by name select * from previous.main.{table}")
-            rows[table] = con.execute(f"select count(*) from history.{table}").fetchone()[0]
-        con.execute("commit")
-    except duckdb.Error:
-        con.execute("rollback")
-        raise
+        with transaction(con):
+            con.execute("create schema if not exists history")
+            for table, columns in CARRIED.items():
+                con.execute(f"create or replace table history.{table} ({columns})")
+                if has_previous and _exists(con, table):
+                    _widen(con, table)
+                    con.execute(f"insert into history.{table} by name select * from previous.main.{table}")
+                rows[table] = con.execute(f"select count(*) from history.{table}").fetchone()[0]
     finally:
         if has_previous:
             con.execute("detach previous")
     return rows
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -93,4 +87,4 @@ def _widen(con: duckdb.DuckDBPyConnection, table: str) -> None:
         {"table": table},
     ).fetchall()
     for name, data_type in extra:
-        con.execute(f'alter table history.{table} add column "{name}" {data_type}')
+        con.execute(f"alter table history.{table} add column {quote_name(name)} {data_type}")

@@ -42,6 +42,7 @@ from orchestration.reading import (
     partition_of,
     records_of_text,
 )
+from orchestration.sql import quote_literal, quote_name, transaction
 
 # A batch is one INSERT: large enough that a year of daily files is a few of them, small enough to bound the memory.
 BATCH_BYTES = 128 * 2**20
@@ -260,6 +261,10 @@ class LoggedFile:
         return {name: position for position, name in enumerate(JsonLines(file).columns)}
 
 
+class _Suspected(Exception):
+    """A batch holds files at fault: nothing of it stays."""
+
+
 class _Load:
     """One run of the loader: the connection, what was loaded before, and the report under way."""
 
@@ -418,28 +423,29 @@ class _Load:
         conversion = projection(table, sources, "loaded_at", self.now, also=also)
         first = min(plan.load_id for plan in batch)
         self.con.register("landing_batch", self._describe(batch))
-        with self._transaction() as transaction:
-            self.con.execute(
-                f"INSERT INTO raw.{table.name} "
-                f"SELECT {conversion.values}, CASE WHEN {conversion.is_bad} THEN -load_id ELSE load_id END "
-                f"FROM (SELECT {conversion.inner} FROM {relation} AS delivered "
-                f"JOIN landing_batch ON landing_batch.file = delivered.{_FILE})",
-                {"files": [_glob_safe(plan.file.path) for plan in batch]},
-            )
-            counted = f"SELECT _load_id, count(*) FROM raw.{table.name} WHERE _load_id"
-            rows = dict(self.con.execute(f"{counted} >= {first} GROUP BY 1").fetchall())
-            bad = {-load_id for load_id, _ in self.con.execute(f"{counted} < 0 GROUP BY 1").fetchall()}
-            suspects = [plan for plan in batch if plan.load_id in bad or not plan.file.is_unchanged()]
-            outcomes = [
-                (plan, _Outcome(plan.header.names, plan.header.extra, rows.get(plan.load_id, 0))) for plan in batch
-            ]
-            if suspects:
-                transaction.undo()
-            else:
+        try:
+            with transaction(self.con):
+                self.con.execute(
+                    f"INSERT INTO raw.{table.name} "
+                    f"SELECT {conversion.values}, CASE WHEN {conversion.is_bad} THEN -load_id ELSE load_id END "
+                    f"FROM (SELECT {conversion.inner} FROM {relation} AS delivered "
+                    f"JOIN landing_batch ON landing_batch.file = delivered.{_FILE})",
+                    {"files": [_glob_safe(plan.file.path) for plan in batch]},
+                )
+                counted = f"SELECT _load_id, count(*) FROM raw.{table.name} WHERE _load_id"
+                rows = dict(self.con.execute(f"{counted} >= {first} GROUP BY 1").fetchall())
+                bad = {-load_id for load_id, _ in self.con.execute(f"{counted} < 0 GROUP BY 1").fetchall()}
+                suspects = [plan for plan in batch if plan.load_id in bad or not plan.file.is_unchanged()]
+                if suspects:
+                    raise _Suspected
+                outcomes = [
+                    (plan, _Outcome(plan.header.names, plan.header.extra, rows.get(plan.load_id, 0))) for plan in batch
+                ]
                 self._log_loaded(outcomes)
-        if not suspects:
-            self._count_loaded(outcomes)
-        return suspects
+        except _Suspected:
+            return suspects
+        self._count_loaded(outcomes)
+        return []
 
     def _is_fault_of_files(self, batch: Sequence[_Planned], error: duckdb.Error) -> bool:
         """Whether an INSERT failed because of what it read, and not because of the warehouse it writes."""
@@ -461,7 +467,7 @@ class _Load:
     def _load_carefully(self, table: Table, plan: _Planned) -> None:
         """Load one file by itself, its rows at fault into the quarantine. Raises FileRefused."""
         load = {"parquet": self._load_parquet, "jsonl": self._load_jsonl}.get(plan.file.format, self._load_csv)
-        with self._transaction():
+        with transaction(self.con):
             outcome = load(table, plan)
             if not plan.file.is_unchanged():
                 raise FileRefused(
@@ -511,9 +517,11 @@ class _Load:
         outcome = _Outcome(plan.header.names, plan.header.extra)
         relation, sources = _relation(plan)
         self.con.register("landing_batch", self._describe([plan]))
-        row = ", ".join(f"{_literal(name)}: CAST(delivered.{_quoted(name)} AS VARCHAR)" for name in plan.header.names)
+        row = ", ".join(
+            f"{quote_literal(name)}: CAST(delivered.{quote_name(name)} AS VARCHAR)" for name in plan.header.names
+        )
         also = ["delivered.file_row_number AS landing_row", f"CAST(to_json({{{row}}}) AS VARCHAR) AS landing_text"]
-        constants = {name: Source(_literal(value), "VARCHAR") for name, value in plan.file.partition}
+        constants = {name: Source(quote_literal(value), "VARCHAR") for name, value in plan.file.partition}
         loaded_at = _timestamp(self._time_of(plan.load_id))
         conversion = projection(table, constants | sources, loaded_at, self.now, also=also)
         relation = f"(SELECT {conversion.inner} FROM {relation} AS delivered)"
@@ -720,35 +728,11 @@ class _Load:
             columns[f"p_{name}"] = pa.array([plan.file.partition[position][1] for plan in batch], pa.string())
         return pa.table(columns)
 
-    @contextmanager
-    def _transaction(self) -> Iterator["_Transaction"]:
-        transaction = _Transaction()
-        self.con.begin()
-        try:
-            yield transaction
-        except BaseException:
-            self.con.rollback()
-            raise
-        if transaction.is_undone:
-            self.con.rollback()
-        else:
-            self.con.commit()
-
     def _tell(self, message: str) -> None:
         now = monotonic()
         if now - self._told >= _PROGRESS_SECONDS:
             self._told = now
             self.progress(message)
-
-
-@dataclass
-class _Transaction:
-    """Lets the body of a transaction decide that nothing of it shall stay."""
-
-    is_undone: bool = False
-
-    def undo(self) -> None:
-        self.is_undone = True
 
 
 def converted(logged: LoggedFile, records: Sequence[Record]) -> tuple[Projection, str, pa.Table]:
@@ -818,7 +802,7 @@ def _relation(plan: _Planned) -> tuple[str, dict[str, Source]]:
             "file_row_number = true)"
         )
         sources = {
-            column: Source(f"delivered.{_quoted(header.names[position])}", plan.types[position])
+            column: Source(f"delivered.{quote_name(header.names[position])}", plan.types[position])
             for column, position in header.positions.items()
         }
         return relation, sources
@@ -888,14 +872,6 @@ def _unreadable_parquet(error: duckdb.Error) -> Problem:
 def _glob_safe(path: Path) -> str:
     """A path as DuckDB takes it: characters that would match other files stand for themselves."""
     return re.sub(r"([\[*?])", r"[\1]", str(path))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def _timestamp(moment: datetime) -> str:

@@ -20,6 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.personal import pseudonym
+from orchestration.sql import quote_literal, quote_name
 from orchestration.variables import PROJECT_DIR, UsageError
 from orchestration.warehouse import Warehouse, open_database
 
@@ -359,13 +360,3 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def quote_name(identifier: str) -> str:
-    """An identifier as SQL writes it."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def quote_literal(text: str) -> str:
-    """Text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"

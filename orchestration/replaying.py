@@ -10,8 +10,7 @@ warehouse becomes the one that a clean delivery would have made. It leaves quara
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -21,6 +20,7 @@ import duckdb
 from orchestration.contract import TABLES
 from orchestration.loading import LoggedFile, converted, create_landing_schema, load_again, reason_of
 from orchestration.reading import Problem, Record
+from orchestration.sql import transaction
 from orchestration.variables import UsageError
 
 REPLAYED, REPLACED, DROPPED = "replayed", "replaced", "dropped"
@@ -66,7 +66,7 @@ def replay(
     for logged, rows in waiting:
         if repaired is not None:
             rows = [row._replace(raw=repaired[row.quarantine_id]) for row in rows if row.quarantine_id in repaired]
-        with _transaction(con):
+        with transaction(con):
             _replay_file(con, logged, rows, run_id, now, report)
     return report
 
@@ -132,7 +132,7 @@ def close_replaced(con: duckdb.DuckDBPyConnection, *, run_id: str, now: datetime
             {"load_id": logged.load_id, "loaded_at": logged.loaded_at},
         ).fetchall()
         waiting = {row.quarantine_id: row for row in rows}
-        with _transaction(con):
+        with transaction(con):
             for place, load_id in found:
                 _leave(con, [waiting[legible[place][0]]], REPLACED, logged.table.name, load_id, run_id, now)
         left += len(found)
@@ -177,14 +177,3 @@ def _leave(
     )
     ids = [row.quarantine_id for row in rows]
     con.execute("update ops.quarantine set status = ? where status = 'open' and quarantine_id in ?", [outcome, ids])
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    con.begin()
-    try:
-        yield
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()

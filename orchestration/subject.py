@@ -20,7 +20,7 @@ from orchestration.contract import TABLES
 from orchestration.conversion import BLANKS, bare
 from orchestration.loading import LoggedFile
 from orchestration.personal import contact_columns, personal_columns
-from orchestration.publishing import quote_literal
+from orchestration.sql import literals
 from orchestration.variables import UsageError
 
 ERASED = "[erased]"
@@ -144,7 +144,7 @@ def texts_of(table: str) -> list[str]:
 
 def listed(expression: str, values: Iterable[str]) -> str:
     """Whether an expression is one of these values, in SQL; never NULL."""
-    inside = ", ".join(quote_literal(value) for value in sorted(values))
+    inside = literals(sorted(values))
     return f"coalesce({expression} in ({inside}), false)" if inside else "false"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from orchestration.publishing import quote_name
+from orchestration.sql import quote_name
 from serving.tables import Table
 
 CELL = ("kpi_id", "period_type", "period_start", "segment_type", "segment_value")

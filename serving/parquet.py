@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.publishing import PART, kept_versions, quote_literal, quote_name, read_publication, sync
+from orchestration.publishing import PART, kept_versions, read_publication, sync
+from orchestration.sql import quote_literal, quote_name
 from orchestration.warehouse import Warehouse, make_folder, open_database
 
 

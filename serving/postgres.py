@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from orchestration.publishing import quote_literal, quote_name, read_publication
+from orchestration.publishing import read_publication
+from orchestration.sql import literals, quote_literal, quote_name
 from orchestration.variables import UsageError
 from serving.address import Server
 from serving.cells import bi_select
@@ -130,8 +131,7 @@ class _Session:
         import adbc_driver_manager
 
         wanted = (self.server.bi_role, self.server.analyst_role)
-        names = ", ".join(map(quote_literal, wanted))
-        known = {name for (name,) in self.rows(f"select rolname from pg_roles where rolname in ({names})")}
+        known = {name for (name,) in self.rows(f"select rolname from pg_roles where rolname in ({literals(wanted)})")}
         missing = [role for role in wanted if role not in known]
         try:
             for role in missing:
