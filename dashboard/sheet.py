@@ -36,7 +36,6 @@ class Sheet:
 
     marts: Marts
     writer: Writer
-    kpi_names: dict[str, str] = field(default_factory=dict)
 
     def canvas(self) -> Canvas:
         return Canvas(self.writer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
@@ -57,8 +57,4 @@ class SuiteResult:
     suite: str
     rules: Sequence[str]
     passed: Sequence[str]
-    findings: Sequence[Finding] = field(default=())
-
-    @property
-    def blocks(self) -> bool:
-        return any(finding.severity == "error" for finding in self.findings)
+    findings: Sequence[Finding] = ()

@@ -110,7 +110,7 @@ class Refusal(NamedTuple):
 
 @dataclass
 class TableLoad:
-    """What one load did for one table. Rows are those of new files; `last_loaded_at` is of all loads (UTC)."""
+    """What one load did for one table. Rows are those of new files."""
 
     table: str
     files_new: int = 0
@@ -119,7 +119,6 @@ class TableLoad:
     rows_delivered: int = 0
     rows_loaded: int = 0
     rows_quarantined: int = 0
-    last_loaded_at: datetime | None = None
     extra_columns: set[str] = field(default_factory=set)
 
 
@@ -220,10 +219,6 @@ def load_landing(
         if files:
             load.table(TABLES[name], files)
     load.close_refusals()
-    last = con.execute("SELECT table_name, max(loaded_at) FROM ops.load_log WHERE status = 'loaded' GROUP BY 1")
-    for name, moment in last.fetchall():
-        if name in load.report.tables:
-            load.report.tables[name].last_loaded_at = moment
     return load.report
 
 

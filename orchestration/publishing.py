@@ -157,7 +157,7 @@ def publish(
     marts: Sequence[Mart],
     publication: Publication,
     pseudonym_key: str | None = None,
-) -> Path:
+) -> None:
     """Write the marts and `meta_publication` aside, audit them and swap them in; `keep_versions` belongs behind it.
 
     With a `pseudonym_key`, ids of contacts leave as pseudonyms.
@@ -171,7 +171,6 @@ def publish(
     sync(part)
     sync(warehouse.versions)
     _swap(warehouse, part)
-    return warehouse.marts_file
 
 
 def keep_versions(warehouse: Warehouse, keep: int) -> None:

@@ -14,7 +14,6 @@ def nightly_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
-        executor_def=dg.in_process_executor,
         description="Load, check, build, check, publish.",
     )
 

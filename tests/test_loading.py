@@ -133,7 +133,7 @@ def test_files_and_folders_of_every_format_load(con: duckdb.DuckDBPyConnection, 
         (f"u{number}", name, date(2024, 1, 1), datetime(2024, 1, 2))
         for number, name in enumerate(("Ann", "Bob", "Cy", "Di", "Eve"), start=1)
     ]
-    assert report.tables["crm_users"].last_loaded_at == LOADED_AT + timedelta(microseconds=4)
+    assert one(con, "SELECT max(loaded_at) FROM ops.load_log") == LOADED_AT + timedelta(microseconds=4)
 
 
 def test_hive_folders_give_columns_only_by_contract(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
@@ -797,7 +797,6 @@ def test_rerun_changes_nothing(con: duckdb.DuckDBPyConnection, landing: Path) ->
     again = load(con, landing, "run-2", LOADED_AT + timedelta(days=1))
     assert snapshot(con) == before
     assert (again.total("files_known"), again.total("files_new"), again.total("rows_delivered")) == (2, 0, 0)
-    assert again.tables["crm_users"].last_loaded_at == LOADED_AT
 
 
 def test_redelivery_under_another_name_is_known(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
