@@ -18,6 +18,7 @@ from expectations.contradictions import find_contradictions
 from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
 from expectations.versions import newest_first
 from orchestration.contract import TABLES, Column, Table
+from orchestration.conversion import bare
 from orchestration.reading import partition_of
 from orchestration.sql import literals
 
@@ -265,7 +266,7 @@ def _parts(table: str, column: Column) -> list[str]:
     """Nulls, unknown values, numbers out of range, examples of both, the mean, untidy texts, and logarithms."""
     name = column.name
     known, bounds = DESCRIBED.get((table, name)), UNUSUAL.get((table, name))
-    strange = f"lower(trim({name})) not in ({literals(known)})" if known else "false"
+    strange = f"lower({bare(name)}) not in ({literals(known)})" if known else "false"
     outside = f"{name} not between {bounds[0]} and {bounds[1]}" if bounds else "false"
     values = f"list(distinct {name}::varchar) filter ({strange} or {outside})"
     is_number = column.type.startswith(NUMBERS)
@@ -299,7 +300,7 @@ def _measure_values(con: duckdb.DuckDBPyConnection, run_id: str, table: Table, s
     for name in CATEGORIES.get(table.name, ()):
         con.execute(
             f"""insert into ops.arrived_values
-            select ?, ?, ?, lower(trim(value)), sum(n_rows) from (
+            select ?, ?, ?, lower({bare("value")}), sum(n_rows) from (
                 select {name}::varchar as value, count(*) as n_rows from {_arrived(table, settled)}
                 where {name} is not null group by all
             ) group by all""",
@@ -397,16 +398,16 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
             [key] = parent.key
             if not con.execute(f"select count(*) from raw.{parent.name}").fetchone()[0]:
                 continue  # a table that nobody delivers has no rows to miss
-            known = f"select trim({key}) from raw.{parent.name}"
+            known = f"select {bare(key)} from raw.{parent.name}"
             if parent.name == "crm_accounts":
-                known += " union all select trim(source_account_id) from raw.crm_account_links"
+                known += f" union all select {bare('source_account_id')} from raw.crm_account_links"
             scanned = f"_load_id > {int(settled)}" if table.name == "product_events" else "true"
             names = ", ".join(table.key)
             con.execute(
                 f"""insert into ops.raw_references
                 with unknown as (
                     select {column.name} as value from raw.{table.name} where {scanned} group by all
-                    having trim(value) <> '' and trim(value) not in ({known})
+                    having {bare("value")} <> '' and {bare("value")} not in ({known})
                 ),
                 -- a row whose newest version names a parent that is known doesn't wait any more
                 newest as (
@@ -420,7 +421,7 @@ def _find_orphans(con: duckdb.DuckDBPyConnection, settled: int) -> None:
                     qualify row_number() over (partition by {names} order by {newest_first(table)}) = 1
                 ),
                 orphans as (
-                    select trim(value) as value, count(*) filter (is_new) as n_new, count(*) as n_all from newest
+                    select {bare("value")} as value, count(*) filter (is_new) as n_new, count(*) as n_all from newest
                     where not is_gone and value in (select value from unknown) group by 1
                 ),
                 tonight as (select count({column.name}) as n_rows from {_arrived(table, settled)})

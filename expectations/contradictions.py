@@ -13,6 +13,7 @@ import duckdb
 from expectations.rules import Severity
 from expectations.versions import lay_versions
 from orchestration.contract import TABLES
+from orchestration.conversion import bare
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,9 @@ CAUSES = (
         "usage_after_churn",
         "product_events",
         "warning",
-        """select billed.account_id, true
+        f"""select billed.account_id, true
         from (
-            select trim(account_id) as account_id, max(occurred_at) as last_seen from raw.product_events
+            select {bare("account_id")} as account_id, max(occurred_at) as last_seen from raw.product_events
             where _load_id > $settled group by 1
         ) as events
         join (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from orchestration.contract import TABLES, Column, Table
+from orchestration.conversion import bare
 from orchestration.rows import CURRENCY_COLUMNS, KNOWN_VALUES
 
 # Accounts and their links go first: other tables are read with the ids that these lead to. Events are looked at by
@@ -122,9 +123,9 @@ def _lay(con: duckdb.DuckDBPyConnection, table: Table, settled: int) -> None:
 
 
 def _as_read(table: Table, column: Column) -> str:
-    """The column as staging reads it: without outer spaces, in one case where case says nothing."""
+    """The column as staging reads it: without outer blanks, in one case where case says nothing."""
     if column.name in CURRENCY_COLUMNS:
-        return f"upper(trim({column.name}))"
+        return f"upper({bare(column.name)})"
     if (table.name, column.name) in KNOWN_VALUES:
-        return f"lower(trim({column.name}))"
-    return f"trim({column.name})" if column.type == "VARCHAR" else column.name
+        return f"lower({bare(column.name)})"
+    return bare(column.name) if column.type == "VARCHAR" else column.name

@@ -332,6 +332,19 @@ def test_rows_wait_for_their_parent_and_are_counted(nights):
     assert nights.run({"crm_accounts": accounts([9])}) == set()
 
 
+def test_blanks_around_an_id_that_staging_takes_off_are_none_to_the_checks(nights):
+    def billed(*lines):
+        return {"billing_subscriptions": [f"{SUBSCRIPTIONS},_loaded_at", *lines]}
+
+    spoken = "s1,a1,active,EUR,2024-06-01 00:00:00,,2025-01-02 00:00:00"
+    nights.run({"crm_accounts": accounts(range(2)), **billed(spoken)})
+    again = spoken.replace("a1", "a1\t").replace("EUR", "eur").replace("2025-01-02", "2025-01-03")
+    assert nights.run(billed(again)) == set()
+    nights.run({"support_tickets": [f"{TICKETS},account_id", "t1,new,e-mail\t,false,false,2025-01-01,a1\t"]})
+    assert set(nights.findings) == {("values_are_known", "support_tickets")}
+    assert nights.run({"support_tickets": [TICKETS, "t2,new,email\t,false,false,2025-01-01"]}) == set()
+
+
 def test_most_rows_in_quarantine_block_and_are_shown_at_first(nights):
     def bad(night):
         return [f"c{night}-bad{n},2025-01-01,cs_team,twelve,EUR,u1" for n in range(6)]
