@@ -185,7 +185,7 @@ def _as_day(text: str) -> date:
 
 
 def _check_addresses(webhook: str | None, smtp: str | None) -> None:
-    if webhook and (urlsplit(webhook).scheme not in ("http", "https") or not urlsplit(webhook).hostname):
+    if webhook and not is_web_address(webhook):
         raise UsageError("--alert-webhook must be an address such as https://host/path")
     if smtp:
         parts = urlsplit(smtp)
@@ -195,6 +195,16 @@ def _check_addresses(webhook: str | None, smtp: str | None) -> None:
             or not {"from", "to"} <= {*parse_qs(parts.query)}
         ):
             raise UsageError("--alert-smtp must read smtp://[user:password@]host[:port]?from=a@b&to=c@d[,e@f]")
+
+
+def is_web_address(url: str) -> bool:
+    """Whether something can be sent to this address. One that can't is refused early: later errors would repeat it."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port is called that
+        return False
+    return is_whole and parts.scheme in ("http", "https") and re.fullmatch("[!-~]+", url) is not None
 
 
 def _check_memory(limit: str | None) -> None:

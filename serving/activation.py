@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 
 from orchestration.publishing import PART, sync
 from orchestration.querying import connect_hardened
+from orchestration.settings import is_web_address
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse, write_whole
 
@@ -119,9 +120,9 @@ def activate_to_webhook(
     """
     if token and not re.fullmatch(r"[!-~]+", token):  # the library's own error would repeat it
         raise UsageError("CSW_ACTIVATE_TOKEN holds a blank, a line break or a letter that no header can hold")
+    if not is_web_address(url):
+        raise UsageError("a webhook's address begins with http:// or https:// and names a host; no blanks in it")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("a webhook's address begins with http:// or https:// and names a host")
     receiver = _Receiver(url, f"{parts.scheme}://{parts.hostname}", token, first_pause, say)
     with _consumer(warehouse, consumer, hashlib.sha256(url.encode()).hexdigest()) as state:
         resumed = state.pending is not None

@@ -358,6 +358,8 @@ activation.activate_to_csv(Warehouse(Path(sys.argv[1])), Path(sys.argv[2]))
     [
         ([], "nobody to tell"),
         (["--to-webhook", "ftp://host/x"], "http"),
+        (["--to-webhook", "https://host:port/x"], "http"),
+        (["--to-webhook", "https://host/hush hush"], "blanks"),
         (["--to-csv", "/no/such/folder/out.csv"], "no folder"),
         (["--to-csv", "x.csv", "--consumer", "../x"], "name"),
     ],

@@ -354,7 +354,14 @@ def test_rows_in_quarantine_stay_open_until_they_are_gone(warehouse, inbox):
 
 
 @pytest.mark.parametrize(
-    "given", [{"alert_webhook": "ftp://host/x"}, {"alert_smtp": "smtp://host"}, {"alert_smtp": "host:25?from=a&to=b"}]
+    "given",
+    [
+        {"alert_webhook": "ftp://host/x"},
+        {"alert_webhook": "https://host:port/x"},
+        {"alert_webhook": "https://host/hush hush"},
+        {"alert_smtp": "smtp://host"},
+        {"alert_smtp": "host:25?from=a&to=b"},
+    ],
 )
 def test_an_address_that_can_never_work_is_refused_at_once(given):
     with pytest.raises(UsageError, match="must"):
