@@ -18,9 +18,8 @@ from expectations.contradictions import find_contradictions
 from expectations.raw import CATEGORIES, DESCRIBED, HOURLY, UNUSUAL
 from expectations.versions import newest_first
 from orchestration.contract import TABLES, Column, Table
-from orchestration.conversion import bare
 from orchestration.reading import partition_of
-from orchestration.sql import literals
+from orchestration.sql import bare, literals
 
 NUMBERS = ("INTEGER", "BIGINT", "DOUBLE", "DECIMAL")
 # Nights back in which a delivery is looked for that tonight's may repeat.

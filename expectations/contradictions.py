@@ -13,7 +13,7 @@ import duckdb
 from expectations.rules import Severity
 from expectations.versions import lay_versions
 from orchestration.contract import TABLES
-from orchestration.conversion import bare
+from orchestration.sql import bare
 
 
 @dataclass(frozen=True)

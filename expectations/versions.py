@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from orchestration.contract import TABLES, Column, Table
-from orchestration.conversion import bare
 from orchestration.rows import CURRENCY_COLUMNS, KNOWN_VALUES
+from orchestration.sql import bare
 
 # Accounts and their links go first: other tables are read with the ids that these lead to. Events are looked at by
 # themselves.

@@ -16,9 +16,8 @@ from typing import NamedTuple
 from orchestration.contract import DELETED, Column, Table
 from orchestration.reading import Problem
 from orchestration.rows import RowRule, row_rules
+from orchestration.sql import BLANKS, bare
 
-# What may stand around a text and is no part of it.
-BLANKS = " \t\r\n\u00a0\u200b\u202f\ufeff"
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?"
 _SECONDS = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?"
@@ -106,11 +105,6 @@ def projection(
         problems=listed,
         texts=f"list_transform({listed}, lambda p: CASE p {texts} END)" if faults else "CAST([] AS VARCHAR[])",
     )
-
-
-def bare(sql: str) -> str:
-    """A text without the blanks around it, in SQL."""
-    return f"trim({sql}, '{BLANKS}')"
 
 
 def _text(sql: str) -> str:

@@ -23,7 +23,6 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.contract import TABLES
-from orchestration.conversion import bare
 from orchestration.erasing_landing import Planned, plan_landing, rewrite_landed
 from orchestration.loading import create_landing_schema
 from orchestration.personal import personal_columns, pseudonym
@@ -35,7 +34,7 @@ from orchestration.publishing import (
     read_publication,
     sync,
 )
-from orchestration.sql import quote_literal, quote_name
+from orchestration.sql import bare, quote_literal, quote_name
 from orchestration.subject import ERASED, Subject, find_subject, listed, refused_rows, texts_of
 from orchestration.variables import UsageError
 from orchestration.warehouse import Warehouse, open_database, write_whole

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestration.contract import DELETED, TABLES
-from orchestration.conversion import BLANKS
 from orchestration.personal import personal_columns
 from orchestration.publishing import PART
 from orchestration.reading import FORMATS, csv_pieces, discover, partition_of
+from orchestration.sql import BLANKS
 from orchestration.subject import ERASED, Subject, texts_of
 from orchestration.variables import UsageError
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import yaml
 
 from orchestration.contract import TABLES
-from orchestration.conversion import BLANKS
+from orchestration.sql import BLANKS
 from orchestration.variables import PROJECT_DIR, UsageError
 
 SHORTEST_KEY = 16

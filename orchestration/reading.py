@@ -134,15 +134,13 @@ def discover(landing: Path) -> tuple[dict[str, list[tuple[Path, str]]], list[Not
     Returns the files of each raw table as (path, format), sorted by path, and a notice for everything that belongs
     to no table. Names that begin with a dot or an underscore (markers of file systems and writers) are skipped.
 
-    Raises NotADirectoryError when `landing` is not a folder, and UsageError when a folder in it can't be read.
+    Raises NotADirectoryError when `landing` is not a folder, and UsageError when it or a folder in it can't be read.
     """
     if not landing.is_dir():
         raise NotADirectoryError(f"the landing folder {landing} does not exist or is not a folder")
     files: dict[str, list[tuple[Path, str]]] = {name: [] for name in TABLES}
     notices: list[Notice] = []
-    for entry in sorted(landing.iterdir()):
-        if entry.name.startswith((".", "_")):
-            continue
+    for entry in _entries(landing):
         if entry.is_dir():
             if entry.name not in TABLES:
                 notices.append(_unknown_table(entry.name + "/", entry.name))
@@ -167,15 +165,18 @@ def discover(landing: Path) -> tuple[dict[str, list[tuple[Path, str]]], list[Not
     return files, notices
 
 
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "_")))
+    except OSError as error:
+        raise UsageError(f"the folder {folder} can't be read: {error.strerror}") from error
+
+
 def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
     """The files below a folder. Links to folders are followed, but not those that lead back up."""
     here = above | {folder.resolve()}
     found = []
-    try:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "_"))]
-    except OSError as error:
-        raise UsageError(f"the folder {folder} can't be read: {error.strerror}") from error
-    for entry in entries:
+    for entry in _entries(folder):
         if not entry.is_dir():
             found.append(entry)
         elif entry.resolve() not in here:

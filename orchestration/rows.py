@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestration.contract import Column, Table
+from orchestration.sql import bare, literals
 
 # Computers write dates like 1970-01-01, 1900-01-01 and 0001-01-01 for "none".
 EARLIEST = "1980-01-01"
@@ -175,9 +176,8 @@ def _column_rules(table: Table, column: Column, now: datetime) -> Iterator[RowRu
     known = CURRENCIES if name in CURRENCY_COLUMNS else KNOWN_VALUES.get((table.name, name))
     if known and (table.name, name) not in DESCRIBING:
         what = "is no currency of ISO 4217" if known is CURRENCIES else "is not one of " + ", ".join(known)
-        remedy = "correct it in the source; upper and lower case and outer spaces don't matter"
-        listed = ", ".join(f"'{value}'" for value in known)
-        yield RowRule(name, (name,), f"lower(trim({{{name}}})) NOT IN ({listed})", what, remedy)
+        remedy = "correct it in the source; upper and lower case and outer blanks don't matter"
+        yield RowRule(name, (name,), f"lower({bare(f'{{{name}}}')}) NOT IN ({literals(known)})", what, remedy)
     if bounds := RANGES.get((table.name, name)):
         low, high = bounds
         remedy = "see whether unit or sign are wrong in the source, and deliver the row again"
@@ -214,7 +214,7 @@ def _pair_rules(table: Table) -> Iterator[RowRule]:
         yield RowRule(
             "interval_count",
             ("interval_count",),
-            f"{{interval_count}} NOT BETWEEN 1 AND CASE lower(trim({{billing_interval}})) {most} END",
+            f"{{interval_count}} NOT BETWEEN 1 AND CASE lower({bare('{billing_interval}')}) {most} END",
             f"is outside 1 to {listed}",
             "see whether count or interval are wrong in the source, and deliver the row again",
         )

@@ -1,4 +1,4 @@
-"""What modules that write SQL share: names and texts as SQL writes them, and transactions."""
+"""What modules that write SQL share: names and texts as SQL writes them, blanks, and transactions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import duckdb
+
+# What may stand around a text and is no part of it.
+BLANKS = " \t\r\n\u00a0\u200b\u202f\ufeff"
 
 
 def quote_name(identifier: str) -> str:
@@ -21,6 +24,11 @@ def quote_literal(text: str | None) -> str:
 def literals(texts: Iterable[str]) -> str:
     """Texts as SQL lists them."""
     return ", ".join(map(quote_literal, texts))
+
+
+def bare(text: str) -> str:
+    """A text (an SQL expression) without the blanks around it."""
+    return f"trim({text}, '{BLANKS}')"
 
 
 @contextmanager

@@ -17,10 +17,9 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.conversion import BLANKS, bare
 from orchestration.loading import LoggedFile
 from orchestration.personal import contact_columns, personal_columns
-from orchestration.sql import literals
+from orchestration.sql import BLANKS, bare, literals
 from orchestration.variables import UsageError
 
 ERASED = "[erased]"

@@ -181,10 +181,12 @@ def test_linked_folders_are_read_and_links_back_up_are_not(con: duckdb.DuckDBPyC
     assert report.tables["crm_users"].rows_loaded == 2
 
 
+@pytest.mark.parametrize("below", ["", "/crm_users/2025"])
 def test_a_folder_that_cannot_be_listed_is_said(
-    con: duckdb.DuckDBPyConnection, landing: Path, monkeypatch: pytest.MonkeyPatch
+    below: str, con: duckdb.DuckDBPyConnection, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = put(landing, "crm_users/2025/a.csv", f"{USERS}\nu1,Ann,csm,2024-01-01,2024-01-02\n").parent
+    put(landing, "crm_users/2025/a.csv", f"{USERS}\nu1,Ann,csm,2024-01-01,2024-01-02\n")
+    closed = Path(f"{landing}{below}")
     listed = Path.iterdir
 
     def refuse(folder: Path) -> Iterator[Path]:
@@ -193,7 +195,7 @@ def test_a_folder_that_cannot_be_listed_is_said(
         return listed(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(UsageError, match="crm_users/2025 can't be read: Permission denied"):
+    with pytest.raises(UsageError, match=f"{closed} can't be read: Permission denied"):
         load(con, landing)
 
 

@@ -56,6 +56,7 @@ CASES = [
     ),
     ("billing_subscription_items", ITEMS, "v,i,s,p,1,10,0,false,2025-01-01,", None),
     ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,Day,365", None),
+    ("billing_subscriptions", SUBSCRIPTIONS, "s,a,\u00a0Active\u200b,eur\u00a0,2025-01-01,", None),
     ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,week,156", None),
     ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,month,121", "'121' is outside 1 to"),
     ("billing_subscription_items", COUNTED_ITEMS, "v,i,s,p,1,10,0,true,2025-01-01,day,0", "'0' is outside 1 to"),
