@@ -65,10 +65,6 @@ CREATE TABLE IF NOT EXISTS ops.quarantine (
     quarantine_id VARCHAR, load_id BIGINT, table_name VARCHAR, path VARCHAR, line BIGINT, column_name VARCHAR,
     value VARCHAR, reason VARCHAR, remedy VARCHAR, raw_line VARCHAR, row_hash VARCHAR, quarantined_at TIMESTAMP,
     status VARCHAR);
-CREATE TABLE IF NOT EXISTS ops.refused_files (
-    table_name VARCHAR, path VARCHAR, content_hash VARCHAR, bytes BIGINT, line BIGINT, column_name VARCHAR,
-    value VARCHAR, reason VARCHAR, remedy VARCHAR, first_run_id VARCHAR, first_refused_at TIMESTAMP,
-    last_run_id VARCHAR, last_refused_at TIMESTAMP, status VARCHAR);
 CREATE TABLE IF NOT EXISTS ops.replays (
     quarantine_id VARCHAR, table_name VARCHAR, outcome VARCHAR, load_id BIGINT, raw_line VARCHAR, run_id VARCHAR,
     replayed_at TIMESTAMP);
@@ -203,8 +199,8 @@ def load_landing(
     of rows that bring none, a microsecond later with every file; `progress` receives a line now and then. What lies
     after both `loaded_at` and the day `as_of` is in the future. A file is known while its path holds what it held;
     under a new path, when the table's last load brought the same, or when it only moved. Files and rows that can't be
-    loaded are in the report, and in `ops.refused_files` and `ops.quarantine`; they stop nothing else. A refused file is
-    tried again by the next load.
+    loaded are in the report, rows in `ops.quarantine`, too; they stop nothing else. A refused file is tried again by
+    the next load.
 
     Raises NotADirectoryError when `landing` is not a folder, and duckdb.Error when the warehouse itself fails (disk
     full, file locked): everything committed until then stays whole.
@@ -218,7 +214,6 @@ def load_landing(
     for name, files in found.items():
         if files:
             load.table(TABLES[name], files)
-    load.close_refusals()
     return load.report
 
 
@@ -313,7 +308,7 @@ class _Load:
                 file = landed_file(table, path, file_format, self.landing)
             except OSError as error:
                 relative = path.relative_to(self.landing).as_posix()
-                self._refuse(table, relative, None, FileRefused(_unreadable(error)))
+                self._refuse(table, relative, FileRefused(_unreadable(error)))
                 continue
             if self.held.get((table.name, file.relative)) == file.content:
                 tally.files_known += 1
@@ -658,48 +653,15 @@ class _Load:
         try:
             yield
         except FileRefused as refused:
-            self._refuse(file.table, file.relative, file, refused)
+            self._refuse(file.table, file.relative, refused)
         except OSError as error:
-            self._refuse(file.table, file.relative, file, FileRefused(_unreadable(error)))
+            self._refuse(file.table, file.relative, FileRefused(_unreadable(error)))
 
-    def _refuse(self, table: Table, relative: str, file: LandedFile | None, refused: FileRefused) -> None:
+    def _refuse(self, table: Table, relative: str, refused: FileRefused) -> None:
         problem = refused.problem
         self.report.tables[table.name].files_refused += 1
         self.report.refused_files.append(
             Refusal(table.name, relative, refused.line, problem.column, problem.value, problem.reason, problem.remedy)
-        )
-        content = file.content_hash if file else None
-        known = self.con.execute(
-            "UPDATE ops.refused_files SET last_run_id = ?, last_refused_at = ? WHERE status = 'open' "
-            "AND table_name = ? AND path = ? AND content_hash IS NOT DISTINCT FROM ? AND reason = ?",
-            [self.run_id, self.loaded_at, table.name, relative, content, problem.reason],
-        ).fetchone()[0]
-        if not known:
-            self.con.execute(
-                "INSERT INTO ops.refused_files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open')",
-                [
-                    table.name,
-                    relative,
-                    content,
-                    file.bytes if file else None,
-                    refused.line,
-                    problem.column,
-                    problem.value,
-                    problem.reason,
-                    problem.remedy,
-                    self.run_id,
-                    self.loaded_at,
-                    self.run_id,
-                    self.loaded_at,
-                ],
-            )
-
-    def close_refusals(self) -> None:
-        """Close what was refused before and was not refused this time: it was loaded, replaced or taken away."""
-        self.con.execute(
-            "UPDATE ops.refused_files SET status = 'closed' "
-            "WHERE status = 'open' AND (last_run_id <> ? OR last_refused_at <> ?)",
-            [self.run_id, self.loaded_at],
         )
 
     # ---------------------------------------------------------------------------------------------------------- means

@@ -324,9 +324,6 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_others_go_on(
     assert refusal.remedy
     assert f"crm_users/{name}" in refusal.message()
     assert rows(con, "SELECT user_id FROM raw.crm_users") == [("u9",)]
-    assert rows(con, "SELECT path, line, column_name, status FROM ops.refused_files") == [
-        (f"crm_users/{name}", line, column, "open")
-    ]
 
 
 def test_bytes_that_are_not_utf8_refuse_the_file_and_name_the_line(
@@ -411,18 +408,14 @@ def test_nested_parquet_column_is_refused_but_nested_extra_is_kept_out(
     assert report.tables["crm_account_links"].extra_columns == {"tags"}
 
 
-def test_a_refused_file_is_tried_again_and_its_entry_closes_when_mended(
-    con: duckdb.DuckDBPyConnection, landing: Path
-) -> None:
+def test_a_refused_file_is_tried_again(con: duckdb.DuckDBPyConnection, landing: Path) -> None:
     put(landing, "crm_users.csv", "user_id\nu1\n")
     load(con, landing, "run-1")
     again = load(con, landing, "run-2", LOADED_AT + timedelta(days=1))
     assert len(again.refused_files) == 1
-    assert rows(con, "SELECT first_run_id, last_run_id, status FROM ops.refused_files") == [("run-1", "run-2", "open")]
     put(landing, "crm_users.csv", f"{USERS}\nu1,Ann,csm,2024-01-01,\n")
     mended = load(con, landing, "run-3", LOADED_AT + timedelta(days=2))
     assert mended.refused_files == []
-    assert rows(con, "SELECT status FROM ops.refused_files") == [("closed",)]
     assert one(con, "SELECT count(*) FROM raw.crm_users") == 1
 
 
@@ -960,7 +953,6 @@ def test_a_fault_of_the_warehouse_is_no_fault_of_the_file(con: duckdb.DuckDBPyCo
     pq.write_table(pa.table(values), landing / "crm_account_links.parquet")
     with pytest.raises(duckdb.Error):
         load(con, landing)
-    assert one(con, "SELECT count(*) FROM ops.refused_files") == 0
     assert one(con, "SELECT count(*) FROM ops.load_log") == 0
 
 
@@ -1001,7 +993,7 @@ def shared_con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def emptied(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    for name in ("raw.crm_account_links", "ops.load_log", "ops.quarantine", "ops.refused_files"):
+    for name in ("raw.crm_account_links", "ops.load_log", "ops.quarantine"):
         con.execute(f"DELETE FROM {name}")
     return con
 
