@@ -141,6 +141,7 @@ def clean_leftovers(warehouse: Warehouse) -> list[str]:
         *warehouse.root.glob(f".marts*{PART}*"),
         *warehouse.parquet.glob(f"*{PART}"),
         *warehouse.target.glob("*.new"),
+        *(path for folder in (warehouse.build, warehouse.runs, warehouse.alerts) for path in folder.glob("*.new")),
         *warehouse.build.glob("*.tmp"),
     ]
     for path in leftovers:

@@ -228,6 +228,14 @@ def test_a_stale_wal_is_not_replayed_into_the_new_file(warehouse):
     assert generation_of(warehouse.marts_file) == 2
 
 
+def test_half_a_state_file_that_a_killed_run_left_is_removed_before_anybody_erases(warehouse):
+    halves = [warehouse.alerts / "state.new", warehouse.runs / "last.new", warehouse.build / "erasing.new"]
+    for half in halves:
+        half.write_text('{"contact": "ada@seven.example')
+    assert sorted(clean_leftovers(warehouse)) == ["erasing.new", "last.new", "state.new"]
+    assert not any(half.exists() for half in halves)
+
+
 def test_a_mart_that_is_not_built_leaves_the_published_file(warehouse):
     publish_generation(warehouse, 1)
     before = hashlib.sha256(warehouse.marts_file.read_bytes()).hexdigest()
