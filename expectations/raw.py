@@ -11,10 +11,9 @@ from pathlib import Path
 
 from expectations.contradictions import CAUSES, Cause
 from expectations.rules import Rule, Severity, Suite
+from orchestration.contract import TABLES
 from orchestration.rows import DESCRIBING, KNOWN_VALUES
 from orchestration.variables import PROJECT_DIR
-
-AREAS = ("crm", "billing", "product", "support", "surveys", "cs", "finance")
 
 
 def activity_types(seeds: Path) -> tuple[str, ...]:
@@ -393,5 +392,5 @@ def _contradiction_rules(area: str) -> list[Rule]:
 
 RAW_SUITES = [
     Suite(f"raw_{area}", [*_table_rules(area), *_column_rules(area), *_other_rules(area), *_contradiction_rules(area)])
-    for area in AREAS
+    for area in dict.fromkeys(table.area for table in TABLES.values())
 ]
