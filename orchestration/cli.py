@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.night import BLOCKED, FAILED, PUBLISHED, REFUSED, UNFINISHED
 from orchestration.settings import Settings, now_utc, resolve_settings
 from orchestration.variables import UsageError, describe_vars
-from orchestration.warehouse import Warehouse, exclusive
+from orchestration.warehouse import Warehouse, activations, exclusive
 
 if TYPE_CHECKING:
     from orchestration.publishing import Publication
@@ -434,7 +434,7 @@ def _erase(options: argparse.Namespace) -> int:
         raise UsageError(f"there is no landing folder {options.landing}")
     if not warehouse.build_file.exists():
         raise UsageError(f"nothing has been loaded in {warehouse.root}")
-    with exclusive(warehouse):
+    with exclusive(warehouse), activations(warehouse, stopped=True):
         report = erase(
             warehouse,
             contact=options.contact,

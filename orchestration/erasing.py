@@ -64,8 +64,8 @@ def erase(
 ) -> ErasureReport:
     """Erase one contact, or one account with its contacts, from every file of the warehouse folder.
 
-    The caller holds the warehouse. With `landing`, files there are rewritten, too, and stay known as loaded. An erasure
-    that was killed is finished first; when it was this one, that is all.
+    The caller holds the warehouse and its activations. With `landing`, files there are rewritten, too, and stay known
+    as loaded. An erasure that was killed is finished first; when it was this one, that is all.
 
     Raises:
         UsageError: nothing was loaded yet, nobody has this id, or a landing file can't be read. Nothing was changed.
@@ -91,7 +91,7 @@ def erase(
 def finish_erasure(warehouse: Warehouse) -> tuple[tuple[str | None, str | None], ErasureReport] | None:
     """Do what is written down in `build/erasing.json`. Returns contact or account and the report; None when nothing is.
 
-    The caller holds the warehouse.
+    The caller holds the warehouse and its activations.
     """
     if not warehouse.erasure_file.exists():
         return None

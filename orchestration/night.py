@@ -22,7 +22,7 @@ import duckdb
 
 from orchestration.settings import Settings, now_utc
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse, exclusive, open_database
+from orchestration.warehouse import Warehouse, activations, exclusive, open_database
 
 if TYPE_CHECKING:
     from expectations.judge import Judge
@@ -283,7 +283,8 @@ def begin(night: Night) -> None:
     if warehouse.erasure_file.exists():
         from orchestration.erasing import finish_erasure
 
-        finish_erasure(warehouse)
+        with activations(warehouse, stopped=True):
+            finish_erasure(warehouse)
         night.say("finished an erasure that was killed")
 
 

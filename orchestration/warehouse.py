@@ -203,6 +203,27 @@ def exclusive(warehouse: Warehouse) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def activations(warehouse: Warehouse, *, stopped: bool = False) -> Iterator[None]:
+    """Hold the folder in which activations note what they told: as one of any number, or alone, with them `stopped`, to
+    erase somebody from it, whom one under way would bring back with its next note.
+
+    Raises:
+        UsageError: the other side holds it.
+    """
+    make_folder(warehouse.activation, 0o700)
+    handle = os.open(warehouse.activation, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_EX if stopped else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = "csw activate" if stopped else "csw erase"
+            raise UsageError(f"{other} is under way in {warehouse.root}: wait for it to end") from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def _taken(handle: int) -> bool:
     for _ in range(LOCK_TRIES):  # `csw status` holds the lock for an instant to see whether it's free
         try:

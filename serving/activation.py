@@ -32,7 +32,7 @@ from orchestration.publishing import PART, sync
 from orchestration.querying import connect_hardened
 from orchestration.settings import is_web_address
 from orchestration.variables import UsageError
-from orchestration.warehouse import Warehouse, write_whole
+from orchestration.warehouse import Warehouse, activations, write_whole
 
 ROWS_A_BATCH = 100
 TRIES = 6
@@ -193,8 +193,7 @@ def _consumer(warehouse: Warehouse, consumer: str, destination: str) -> Iterator
     if not re.fullmatch(r"\w[\w-]*", consumer):
         raise UsageError(f"a consumer's name has letters, digits, _ and -, not {consumer!r}")
     folder = warehouse.activation
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / f"{consumer}.lock").open("w") as lock:
+    with activations(warehouse), (folder / f"{consumer}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

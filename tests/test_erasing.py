@@ -19,7 +19,8 @@ from orchestration.loading import create_landing_schema, load_landing
 from orchestration.night import begin, one_night
 from orchestration.settings import resolve_settings
 from orchestration.subject import Subject, is_telling
-from orchestration.warehouse import Warehouse
+from orchestration.variables import UsageError
+from orchestration.warehouse import Warehouse, activations
 from serving.activation import activate_to_csv
 from tests.conftest import Published
 from tests.test_privacy import files_with
@@ -195,6 +196,17 @@ def test_a_csv_file_on_its_way_to_a_consumer_goes_and_is_made_anew(numbered, tmp
     with file.open(newline="") as handle:
         names = {row["account_name"] for row in csv.DictReader(handle)}
     assert names == {"Seven Ltd", f"Erased account {token_of(numbered)[-4:]}"}
+
+
+def test_nobody_is_erased_while_an_activation_would_bring_them_back(numbered, capsys):
+    warehouse = Warehouse(numbered.warehouse)
+    before = numbered.build_file.read_bytes()
+    with activations(warehouse):
+        assert erase(numbered, "--contact", "5") == 2
+    assert "csw activate is under way" in capsys.readouterr().err
+    assert numbered.build_file.read_bytes() == before
+    with activations(warehouse, stopped=True), pytest.raises(UsageError, match="csw erase is under way"):
+        activate_to_csv(warehouse, numbered.warehouse.parent / "out.csv")
 
 
 def test_landing_files_change_in_the_rows_of_the_subject_only(numbered):
