@@ -55,5 +55,5 @@ lint-all: lint  ## the same on every model: some minutes
 lock: $(STAMP)  ## resolve the requirements anew (hashes, no hosts)
 	$(BIN)/uv lock --quiet && $(BIN)/uv export --quiet --frozen --all-groups --no-emit-project --no-header > requirements/locked.txt; rm -f uv.lock
 
-clean:  ## remove the virtual environment and everything built
-	rm -rf $(VENV) .venv-peers target logs warehouse
+clean:  ## remove what the commands installed and compiled; landing and warehouse folders hold data and stay
+	rm -rf $(VENV) .venv-peers target logs

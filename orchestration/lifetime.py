@@ -68,12 +68,6 @@ def fit(churned: NDArray[np.float64], surviving: NDArray[np.float64]) -> BetaGeo
     return BetaGeometric(float(alpha), float(beta))
 
 
-def survival(model: BetaGeometric, months: int) -> NDArray[np.float64]:
-    """S(0), S(1) ... S(months): share of customers left after so many renewals, shape (months + 1,)."""
-    steps = np.arange(1, months + 1)
-    return np.concatenate([[1.0], np.cumprod((model.beta + steps - 1) / (model.alpha + model.beta + steps - 1))])
-
-
 def expected_remaining_months(model: BetaGeometric, tenure: int, discount_rate_annual: float, cap: float) -> float:
     """Discounted expected further months of a customer who has renewed `tenure` times: sum S(t + j) / S(t) / (1 + d)^j.
 

@@ -166,10 +166,10 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def open_database(path: str, *, spill: Path) -> duckdb.DuckDBPyConnection:
-    """A writing connection within the memory that CSW_MEMORY_LIMIT grants (else 600MB), spilling to this folder."""
+    """A writing connection within the memory that CSW_MEMORY_LIMIT grants (else 500MB), spilling to this folder."""
     con = duckdb.connect(path)
     con.execute("set temp_directory = $folder", {"folder": str(spill / "spill.tmp")})
-    con.execute("set memory_limit = $limit", {"limit": os.environ.get("CSW_MEMORY_LIMIT") or "600MB"})
+    con.execute("set memory_limit = $limit", {"limit": os.environ.get("CSW_MEMORY_LIMIT") or "500MB"})
     con.execute("set enable_progress_bar = false")  # whoever calls tells of progress
     return con
 

@@ -198,7 +198,7 @@ def test_memory_is_a_size_and_an_empty_one_is_the_default(monkeypatch):
         resolve_settings()
     profile = yaml.safe_load((PROJECT_DIR / "profiles.yml").read_text())["customer_success_warehouse"]
     written = jinja2.Template(profile["outputs"]["duckdb"]["settings"]["memory_limit"])
-    for given, granted in (("", "600MB"), ("2GB", "2GB")):
+    for given, granted in (("", "500MB"), ("2GB", "2GB")):
         monkeypatch.setenv("CSW_MEMORY_LIMIT", given)
         resolve_settings()
         assert written.render(env_var=os.environ.get) == granted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestration.lifetime import BetaGeometric, expected_remaining_months, fit, survival
+from orchestration.lifetime import BetaGeometric, expected_remaining_months, fit
 
 # Fader & Hardie (2007), table 1: percent of 1000 customers still there after year 0, 1 ... 7.
 SURVIVORS = {
@@ -24,10 +24,9 @@ def test_the_fit_reproduces_the_published_parameters(cohort):
     assert (round(model.alpha, 3), round(model.beta, 3)) == PUBLISHED[cohort]
 
 
-def test_survival_and_remaining_months_by_hand():
+def test_remaining_months_by_hand():
     """alpha = 1, beta = 1: S(t) = 1 / (t + 1), so S(1) = 1/2, S(2) = 1/3, S(3) = 1/4."""
     model = BetaGeometric(1.0, 1.0)
-    assert survival(model, 3) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
     # sum d^j / (j + 1) over j = 1, 2 ... is -ln(1 - d) / d - 1
     monthly = 1.5 ** (-1 / 12)
     assert expected_remaining_months(model, 0, 0.5, cap=60) == pytest.approx(-np.log(1 - monthly) / monthly - 1)
@@ -51,4 +50,5 @@ def test_censoring_counts():
     churned[0] = 100
     short, long = np.zeros(13), np.zeros(13)
     short[1], long[12] = 100, 100
-    assert survival(fit(churned, short), 12)[12] < survival(fit(churned, long), 12)[12]
+    left, stayed = (expected_remaining_months(fit(churned, known), 0, 0.1, cap=1000) for known in (short, long))
+    assert left < stayed
