@@ -50,8 +50,9 @@ class Nights:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join([headers[table], *rows]) + "\n", encoding="utf-8")
         run_id = f"run{self.runs}"
-        load_landing(self.con, self.landing, run_id=run_id, loaded_at=self.day, progress=lambda _: None)
-        close_replaced(self.con, run_id=run_id, now=self.day)
+        now = self.day + timedelta(minutes=self.runs)  # what comes again on the same day comes later
+        load_landing(self.con, self.landing, run_id=run_id, loaded_at=now, progress=lambda _: None)
+        close_replaced(self.con, run_id=run_id, now=now)
         profile_arrivals(self.con, run_id, self.day.date())
         if publish:
             accept_arrivals(self.con, run_id)
