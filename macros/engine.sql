@@ -133,7 +133,10 @@
     ))
 {%- endmacro %}
 
-{#- 64 bits of one or more values: equal values, equal bits. -#}
+{#- 64 bits of a list of values: equal values, equal bits. -#}
 {% macro hash_of(values) -%} {{ return(adapter.dispatch('hash_of')(values)) }} {%- endmacro %}
-{% macro default__hash_of(values) -%} hash({{ values }}) {%- endmacro %}
-{% macro spark__hash_of(values) -%} xxhash64({{ values }}) {%- endmacro %}
+{% macro default__hash_of(values) -%} hash({{ values | join(', ') }}) {%- endmacro %}
+{% macro spark__hash_of(values) -%}
+    {#- it passes over NULL: without the second column (x, NULL) would be (NULL, x) -#}
+    xxhash64({% for value in values %}{{ value }}, {{ value }} is null{{ ', ' if not loop.last }}{% endfor %})
+{%- endmacro %}

@@ -1,7 +1,7 @@
 -- Grain: raw table x load x kind of news: the earliest day that its new or changed rows speak of (decision log, D112).
 {%- set tables = days_of_landed_rows() %}
 {%- set keys = raw_keys() %}
-{%- set standing = 'is_internal, merged_into_account_id, coalesce(_deleted, false)' %}
+{%- set standing = ['is_internal', 'merged_into_account_id', 'coalesce(_deleted, false)'] %}
 with loads as (
     select distinct load_id, loaded_at from {{ source('ops', 'load_log') }}
 ),
@@ -32,7 +32,7 @@ predecessors as (
     {%- set known_day = day if loop.first else 'case when ' ~ day ~ ' <= ' ~ as_of_date() ~ ' then ' ~ day ~ ' end' %}
     {%- do spoken_of.append('coalesce(' ~ known_day ~ ', ' ~ beginning() ~ ')') %}
 {%- endfor %}
-{%- set latest_day = 'greatest(' ~ spoken_of | join(', ') ~ ')' %}
+{%- set latest_day = 'greatest(' ~ spoken_of | join(', ') ~ ')' if days else beginning() %}
 {%- if table == 'product_events' %}
 {{ table }}_news as (
     select _load_id as load_id, {{ local_date('min(occurred_at)') }} as spoken_of, 'late row' as kind
@@ -52,11 +52,11 @@ predecessors as (
 {{ table }}_told as (
     select
         *,
-        {{ hash_of(standing if table == 'crm_accounts' else told | join(', ')) }} as standing,
-        {{ hash_of(told | join(', ')) }} as content
+        {{ hash_of(standing if table == 'crm_accounts' else told) }} as standing,
+        {{ hash_of(told) }} as content
     from {{ source(area, table) }}
     where ({{ key }}) in (
-        select ({{ key }}) from {{ source(area, table) }}
+        select {{ key }} from {{ source(area, table) }}
         where _load_id in (select later_loads.load_id from later_loads)
     )
 ),

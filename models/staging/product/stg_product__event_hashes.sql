@@ -7,7 +7,7 @@
 {%- set hashed = hashed_so_far() %}
 with final as (
     select
-        {{ hash_of('event_id') }} as event_hash,
+        {{ hash_of(['event_id']) }} as event_hash,
         occurred_at,
         _load_id
     from {{ landed_events() }}

@@ -17,7 +17,7 @@ hashes as (
 
 candidates as (
     select * from {{ landed_events() }}
-    where {{ hash_of('event_id') }} in (select event_hash from hashes where event_hash = previous_hash)
+    where {{ hash_of(['event_id']) }} in (select event_hash from hashes where event_hash = previous_hash)
 ),
 {%- else %}
 found as (
@@ -35,7 +35,7 @@ candidates as (
     select landed.*
     from {{ landed_events() }}
     inner join matches
-        on landed.occurred_at = matches.occurred_at and {{ hash_of('landed.event_id') }} = matches.event_hash
+        on landed.occurred_at = matches.occurred_at and {{ hash_of(['landed.event_id']) }} = matches.event_hash
 ),
 {%- endif %}
 
