@@ -57,6 +57,14 @@
     ), '')
 {%- endmacro %}
 
+{#- Pearson's correlation. -#}
+{% macro correlation(first, second) -%} {{ return(adapter.dispatch('correlation')(first, second)) }} {%- endmacro %}
+{% macro default__correlation(first, second) -%} corr({{ first }}, {{ second }}) {%- endmacro %}
+{% macro spark__correlation(first, second) -%}
+    {#- its corr() divides by zero where one of the two never varies, also in groups that no case asks for -#}
+    covar_pop({{ first }}, {{ second }}) / nullif(stddev_pop({{ first }}) * stddev_pop({{ second }}), 0)
+{%- endmacro %}
+
 {#- Hours from one instant to another, with their fraction. -#}
 {% macro hours_between(first, last) -%} {{ return(adapter.dispatch('hours_between')(first, last)) }} {%- endmacro %}
 {% macro default__hours_between(first, last) -%}

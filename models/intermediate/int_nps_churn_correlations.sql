@@ -78,7 +78,7 @@ final as (
         case
             when count(*) >= 12 and min(nps_rank) < max(nps_rank) and min(churn_rate_rank) < max(churn_rate_rank)
                 -- rounded, so that the order in which an engine adds up does not show
-                then round(corr(cast(nps_rank as double), cast(churn_rate_rank as double)), 12)
+                then round({{ correlation('cast(nps_rank as double)', 'cast(churn_rate_rank as double)') }}, 12)
         end as spearman
     from ranked
     group by snapshot_date, segment_value
