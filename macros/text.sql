@@ -2,7 +2,9 @@
 
 {#- Numbers as a person writes them in a driver's text. -#}
 {% macro as_count(value) -%} cast(cast({{ value }} as bigint) as {{ dbt.type_string() }}) {%- endmacro %}
-{% macro as_tenths(value) -%} cast(cast(round({{ value }}, 1) as decimal(18, 1)) as {{ dbt.type_string() }}) {%- endmacro %}
+{#- round(x, 1) is this to some engines; others round the decimal digits of x, so that 1.45 is another tenth. -#}
+{% macro tenths(value) -%} round(({{ value }}) * 10) / 10 {%- endmacro %}
+{% macro as_tenths(value) -%} cast(cast({{ tenths(value) }} as decimal(18, 1)) as {{ dbt.type_string() }}) {%- endmacro %}
 {% macro as_text(value) -%} cast({{ value }} as {{ dbt.type_string() }}) {%- endmacro %}
 
 {#- A number in the unit of what it measures, as it stands in a message. -#}

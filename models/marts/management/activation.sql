@@ -1,6 +1,6 @@
 -- Grain: account, as of the run: what other systems are told about it.
 {%- set told = [
-    'accounts.account_id', 'accounts.account_name', 'accounts.health_colour', as_text('round(accounts.health_score, 1)'),
+    'accounts.account_id', 'accounts.account_name', 'accounts.health_colour', as_text(tenths('accounts.health_score')),
     'accounts.drivers_text', as_text('accounts.next_renewal_on'), 'rule_set.score_version',
 ] %}
 {%- set parts = [] %}
@@ -33,7 +33,7 @@ final as (
         accounts.account_id,
         accounts.account_name,
         accounts.health_colour,
-        round(accounts.health_score, 1) as health_score,
+        {{ tenths('accounts.health_score') }} as health_score,
         accounts.drivers_text,
         accounts.next_renewal_on,
         rule_set.score_version,
