@@ -28,7 +28,7 @@ final as (
         expected_remaining_months,
         {{ money('predicted_remaining_value') }} as predicted_remaining_value,
         {{ money('predicted_total_clv') }} as predicted_total_clv,
-        clv_rank,
+        cast(clv_rank as bigint) as clv_rank,
         cast(clv_decile as integer) as clv_decile,
         {{ ratio('predicted_total_clv', 'acquisition_cost') }} as clv_to_cac,
         {{ money('predicted_total_revenue') }} as predicted_total_revenue

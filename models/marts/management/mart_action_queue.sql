@@ -65,13 +65,13 @@ final as (
     select
         {{ as_of_date() }} as as_of,
         overviews.csm_user_id,
-        row_number() over (
+        cast(row_number() over (
             partition by overviews.csm_user_id
             order by
                 cast(overviews.mrr as double) * (1 - coalesce(overviews.renewal_probability, 0)) * joined.n_reasons desc,
                 overviews.mrr desc,
                 overviews.account_id
-        ) as priority,
+        ) as bigint) as priority,
         overviews.account_id,
         overviews.account_name,
         {{ money('12 * overviews.mrr') }} as arr,
