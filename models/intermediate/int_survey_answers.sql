@@ -53,7 +53,8 @@ followed as (
         judged.*,
         invalid_reason is null as is_valid,
         lead(responded_on) over (
-            partition by survey_id, contact_key, ticket_id, invalid_reason is null order by responded_at, loaded_at, response_id
+            partition by survey_id, contact_key, ticket_id, invalid_reason is null
+            order by responded_at nulls last, loaded_at, response_id
         ) as answered_again_on
     from judged
 ),
