@@ -92,6 +92,26 @@ def test_a_model_is_short_states_its_grain_and_ends_plainly(path: Path):
     assert path.stem.startswith(f"{path.parent.name}__" if is_adapter else names)
 
 
+# What another engine refuses or computes otherwise, and what is written instead.
+UNPORTABLE = {
+    "varchar needs a length elsewhere: string": r"as varchar\b(?! *\()",
+    "a quotient of decimals has six places elsewhere: 1e0 / 12": r"\d\.\d+ */ *\d",
+    "a row is found among columns, not among rows, elsewhere": r"in \(\s*select \(",
+}
+
+
+@pytest.mark.parametrize("pattern", UNPORTABLE.values(), ids=UNPORTABLE)
+def test_sql_is_spelled_so_that_other_engines_read_it(pattern):
+    files = [path for folder in ("models", "macros", "tests/dbt") for path in (ROOT / folder).rglob("*.sql")]
+    sql = {path: re.sub(r"\{#.*?#\}|--[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.S) for path in files}
+    assert not [str(path.relative_to(ROOT)) for path in files if re.search(pattern, sql[path])]
+
+
+def test_columns_of_seeds_are_typed_as_every_engine_names_them():
+    for file in (ROOT / "seeds").glob("*.yml"):
+        assert not re.search(r"^ +\w+: varchar$", file.read_text(encoding="utf-8"), re.M), file.name
+
+
 def test_a_decision_that_is_cited_stands_once_in_the_log():
     log = (ROOT / "models/docs/decisions.md").read_text(encoding="utf-8")
     decisions = re.findall(r"^\*\*([A-Z]\d+a?) ", log, re.M)

@@ -5,14 +5,14 @@ with subscriptions as (
 
 final as (
     select
-        cast(subscription_id as varchar) as item_version_id,
-        cast(subscription_id as varchar) as item_id,
-        cast(subscription_id as varchar) as subscription_id,
-        cast(plan_tier as varchar) as plan_id,
+        cast(subscription_id as string) as item_version_id,
+        cast(subscription_id as string) as item_id,
+        cast(subscription_id as string) as subscription_id,
+        cast(plan_tier as string) as plan_id,
         cast(seats as decimal(18,4)) as quantity,
         cast(case when billing_frequency = 'annual' then arr_amount else mrr_amount end / cast(seats as double) as decimal(18,4)) as unit_amount,
         cast(0 as decimal(7,4)) as discount_pct,
-        cast(case when billing_frequency = 'annual' then 'year' else 'month' end as varchar) as billing_interval,
+        cast(case when billing_frequency = 'annual' then 'year' else 'month' end as string) as billing_interval,
         cast(1 as integer) as interval_count,
         cast(true as boolean) as is_recurring,
         cast(start_date as timestamp) as effective_from,

@@ -24,18 +24,18 @@ reasons as (
 
 final as (
     select
-        cast(subscriptions.subscription_id as varchar) as subscription_id,
-        cast(subscriptions.account_id as varchar) as account_id,
-        cast(case when subscriptions.end_date is not null then 'canceled' when subscriptions.is_trial then 'trialing' else 'active' end as varchar) as status,
-        cast('USD' as varchar) as currency,
+        cast(subscriptions.subscription_id as string) as subscription_id,
+        cast(subscriptions.account_id as string) as account_id,
+        cast(case when subscriptions.end_date is not null then 'canceled' when subscriptions.is_trial then 'trialing' else 'active' end as string) as status,
+        cast('USD' as string) as currency,
         cast(subscriptions.start_date as timestamp) as started_at,
         cast(case when subscriptions.is_trial then subscriptions.start_date end as timestamp) as trial_start,
         cast(null as timestamp) as trial_end,
         cast(null as timestamp) as cancel_requested_at,
         cast(subscriptions.end_date as timestamp) as ended_at,
-        cast(reasons.reason_code as varchar) as cancel_reason,
-        cast(case when subscriptions.end_date is not null then 'voluntary' end as varchar) as cancel_type,
-        cast(null as varchar) as renews_subscription_id,
+        cast(reasons.reason_code as string) as cancel_reason,
+        cast(case when subscriptions.end_date is not null then 'voluntary' end as string) as cancel_type,
+        cast(null as string) as renews_subscription_id,
         cast('2025-01-01' as timestamp) as _loaded_at,
         false as _deleted
     from subscriptions

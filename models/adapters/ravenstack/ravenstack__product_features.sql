@@ -11,8 +11,8 @@ features as (
 
 final as (
     select
-        cast(feature_name as varchar) as feature_key,
-        cast(feature_name as varchar) as feature_name,
+        cast(feature_name as string) as feature_key,
+        cast(feature_name as string) as feature_name,
         cast(was_ever_general as boolean) as is_core,
         cast(first_used_on as date) as released_on,
         cast(null as date) as retired_on,

@@ -13,10 +13,10 @@ ticket_events as (
 
 final as (
     select
-        cast({{ dbt.concat(['ticket_id', "'/'", 'event_type']) }} as varchar) as event_id,
-        cast(ticket_id as varchar) as ticket_id,
-        cast(event_type as varchar) as event_type,
-        cast('agent' as varchar) as actor_type,
+        cast({{ dbt.concat(['ticket_id', "'/'", 'event_type']) }} as string) as event_id,
+        cast(ticket_id as string) as ticket_id,
+        cast(event_type as string) as event_type,
+        cast('agent' as string) as actor_type,
         cast(occurred_at as timestamp) as occurred_at,
         cast('2025-01-01' as timestamp) as _loaded_at,
         false as _deleted

@@ -5,19 +5,19 @@ with tickets as (
 
 final as (
     select
-        cast({{ dbt.concat(['ticket_id', "'/csat'"]) }} as varchar) as response_id,
-        cast('ravenstack_csat' as varchar) as survey_id,
-        cast(account_id as varchar) as account_id,
-        cast(null as varchar) as contact_id,
+        cast({{ dbt.concat(['ticket_id', "'/csat'"]) }} as string) as response_id,
+        cast('ravenstack_csat' as string) as survey_id,
+        cast(account_id as string) as account_id,
+        cast(null as string) as contact_id,
         cast(closed_at as timestamp) as sent_at,
         cast(case when satisfaction_score is not null then closed_at end as timestamp) as responded_at,
         cast(satisfaction_score as integer) as score,
-        cast(null as varchar) as comment,
-        cast(ticket_id as varchar) as ticket_id,
-        cast(null as varchar) as onboarding_id,
-        cast(null as varchar) as interaction_type,
-        cast(null as varchar) as related_user_id,
-        cast(null as varchar) as channel,
+        cast(null as string) as comment,
+        cast(ticket_id as string) as ticket_id,
+        cast(null as string) as onboarding_id,
+        cast(null as string) as interaction_type,
+        cast(null as string) as related_user_id,
+        cast(null as string) as channel,
         cast('2025-01-01' as timestamp) as _loaded_at,
         false as _deleted
     from tickets

@@ -1,9 +1,9 @@
 -- Grain: survey: one, asked after every ticket.
 with final as (
     select
-        cast('ravenstack_csat' as varchar) as survey_id,
-        cast('csat' as varchar) as survey_type,
-        cast('Ticket satisfaction' as varchar) as survey_name,
+        cast('ravenstack_csat' as string) as survey_id,
+        cast('csat' as string) as survey_type,
+        cast('Ticket satisfaction' as string) as survey_name,
         cast(1 as integer) as scale_min,
         cast(5 as integer) as scale_max,
         cast(true as boolean) as higher_is_better,
