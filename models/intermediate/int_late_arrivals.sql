@@ -50,10 +50,7 @@ predecessors as (
 {%- set key = keys.get(table, []) | join(', ') %}
 {%- set by_key = 'partition by ' ~ key ~ ' order by _loaded_at, _load_id' %}
 {{ table }}_told as (
-    select
-        *,
-        {{ hash_of(standing if table == 'crm_accounts' else told) }} as standing,
-        {{ hash_of(told) }} as content
+    select *, {{ hash_of(standing) ~ ' as standing, ' if table == 'crm_accounts' }}{{ hash_of(told) }} as content
     from {{ source(area, table) }}
     where ({{ key }}) in (
         select {{ key }} from {{ source(area, table) }}
@@ -64,8 +61,10 @@ predecessors as (
 {{ table }}_versions as (
     select
         *,
-        lag(content) over ({{ by_key }}) as content_before,
-        lag(standing) over ({{ by_key }}) as standing_before
+        {%- if table == 'crm_accounts' %}
+        lag(standing) over ({{ by_key }}) as standing_before,
+        {%- endif %}
+        lag(content) over ({{ by_key }}) as content_before
     from {{ table }}_told
 ),
 
