@@ -25,11 +25,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.nights import END, hold_back, land, landed_sample, settings_for
-from benchmarks.processes import apart, peak_memory
+from benchmarks.processes import peak_memory
 from benchmarks.yardstick import recorded_build, replayed
 from dashboard.show import BLUE, FONT, INK, LIGHT, MUTED, VERMILLION
 from orchestration.building import prepare_manifest
 from orchestration.history import CARRIED
+from orchestration.processes import apart
 from orchestration.variables import PROJECT_DIR
 from orchestration.warehouse import Warehouse, open_database
 

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from benchmarks.processes import apart, cpu_seconds, peak_memory
+from benchmarks.processes import cpu_seconds, peak_memory
 from benchmarks.yardstick import bare_build, recorded_build, replayed
 from orchestration.building import memory_limit
 from orchestration.conservation import seal_loads
@@ -33,6 +33,7 @@ from orchestration.history import carry_history
 from orchestration.loading import load_landing
 from orchestration.night import Night
 from orchestration.nightly import run_night
+from orchestration.processes import apart
 from orchestration.reading import discover
 from orchestration.sample import make_sample
 from orchestration.settings import Settings, resolve_settings

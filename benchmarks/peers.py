@@ -34,7 +34,7 @@ from benchmarks.contenders import (
     write_dbt_project,
     write_sqlmesh_project,
 )
-from benchmarks.processes import apart
+from orchestration.processes import apart
 
 HERE = Path(__file__).resolve().parent
 HOME = HERE.parent / ".venv-peers"

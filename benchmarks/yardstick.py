@@ -18,9 +18,10 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.processes import apart, peak_memory
+from benchmarks.processes import peak_memory
 from orchestration import building
 from orchestration.data_tests import run_tests
+from orchestration.processes import apart
 from orchestration.settings import Settings
 from orchestration.warehouse import Warehouse, open_database
 

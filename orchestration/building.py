@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import duckdb
 
 from orchestration.data_tests import TESTS_FILE, NodeResult, run_tests, write_tests
 from orchestration.personal import masked
+from orchestration.processes import apart
 from orchestration.settings import Settings
 from orchestration.sql import transaction
 from orchestration.variables import PROJECT_DIR
@@ -107,9 +106,7 @@ def prepare_manifest(warehouse: Warehouse, given_vars: Mapping[str, Any]) -> Pat
     warehouse.target.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
     shutil.rmtree(aside, ignore_errors=True)
-    # in a process of its own, which gives back what parsing takes: the night goes on to need the memory
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as parser:
-        parser.submit(_parse, warehouse, aside, {**given_vars, **RUN_VARS}).result()
+    apart(_parse, warehouse, aside, {**given_vars, **RUN_VARS})  # the night goes on to need the memory
     if (folder / TESTS_FILE).exists():  # another process was faster
         shutil.rmtree(aside)
         return folder
